@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/rlp"
@@ -31,6 +32,7 @@ type Reader struct {
 
 	chain, receipts *stream
 	writes          *bufio.Reader
+	last            common.Hash // of the block that Next has returned
 	files           []io.Closer
 }
 
@@ -154,19 +156,18 @@ type readerFunc func([]byte) (int, error)
 // Read implements io.Reader.
 func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
-// Next returns the next block; io.EOF after the last one.
+// Next returns the next block. The error is io.EOF after the last one, if every file ends there and the manifest says so, and coco.ErrInvalid otherwise.
 func (r *Reader) Next() (*Item, error) {
 	it := &Item{Block: new(types.Block)}
-	if err := r.chain.next(it.Block); err != nil {
-		if m := &r.Manifest; errors.Is(err, io.EOF) && m.Format != "" && r.chain.index != m.Last-m.First+1 {
-			return nil, fmt.Errorf("%w: %s ends after %d blocks, expected %d to %d", coco.ErrInvalid, ChainFile, r.chain.index, m.First, m.Last)
-		}
+	if err := r.chain.next(it.Block); errors.Is(err, io.EOF) {
+		return nil, r.end()
+	} else if err != nil {
 		return nil, err
 	}
 	number := it.Block.NumberU64()
 	if r.receipts != nil {
 		it.Receipts = types.Receipts{}
-		if err := r.receipts.next(&it.Receipts); err != nil {
+		if err := inside(r.receipts.next(&it.Receipts)); err != nil {
 			return nil, fmt.Errorf("%w: %s: receipts of block %d: %w", coco.ErrInvalid, ReceiptsFile, number, err)
 		}
 	}
@@ -181,11 +182,42 @@ func (r *Reader) Next() (*Item, error) {
 		if err == nil && it.Writes.Number != number {
 			err = fmt.Errorf("expected block %d, found %d", number, it.Writes.Number)
 		}
-		if err != nil {
+		if err = inside(err); err != nil {
 			return nil, fmt.Errorf("%w: %s: line of block %d: %w", coco.ErrInvalid, WritesFile, number, err)
 		}
 	}
+	r.last = it.Block.Hash()
 	return it, nil
+}
+
+// inside is the error of a file that ends while the chain goes on, which MUST NOT look like the end of the chain.
+func inside(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// end is io.EOF if the archive ends with its chain.
+func (r *Reader) end() error {
+	m := &r.Manifest
+	switch {
+	case m.Format == "": // of another program: a chain alone
+		return io.EOF
+	case r.chain.index != m.Last-m.First+1:
+		return fmt.Errorf("%w: %s ends after %d blocks, expected %d to %d", coco.ErrInvalid, ChainFile, r.chain.index, m.First, m.Last)
+	case r.last != m.LastHash:
+		return fmt.Errorf("%w: %s ends with block %v, and %s says %v", coco.ErrInvalid, ChainFile, r.last, ManifestFile, m.LastHash)
+	}
+	if _, _, err := r.receipts.s.Kind(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %s: expected its end after the receipts of block %d, the last one", coco.ErrInvalid, ReceiptsFile, m.Last)
+	}
+	if r.writes != nil {
+		if _, err := r.writes.Peek(1); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: %s: expected its end after the line of block %d, the last one", coco.ErrInvalid, WritesFile, m.Last)
+		}
+	}
+	return io.EOF
 }
 
 func readLine(r *bufio.Reader) (line []byte, err error) {

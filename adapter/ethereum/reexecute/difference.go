@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/core/tracing"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/core/vm"
@@ -265,7 +266,7 @@ func (j *judge) receipts(want, found types.Receipts) error {
 			}
 		}
 		if w.Bloom != f.Bloom {
-			return j.of(i, "bloom", w.Bloom.Big(), f.Bloom.Big())
+			return j.of(i, "bloom", hexutil.Bytes(w.Bloom[:]), hexutil.Bytes(f.Bloom[:]))
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"io"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
 	"github.com/ethereum/go-ethereum/consensus"
 	"github.com/ethereum/go-ethereum/consensus/beacon"
 	"github.com/ethereum/go-ethereum/consensus/ethash"
@@ -290,7 +291,8 @@ func (c *Chain) header(h *types.Header, r *core.ProcessResult, requests bool) er
 	case receipts != h.ReceiptHash:
 		return differs(number, "receipts root", receipts, h.ReceiptHash)
 	case types.MergeBloom(r.Receipts) != h.Bloom:
-		return differs(number, "bloom", types.MergeBloom(r.Receipts).Big(), h.Bloom.Big())
+		bloom := types.MergeBloom(r.Receipts)
+		return differs(number, "bloom", hexutil.Bytes(bloom[:]), hexutil.Bytes(h.Bloom[:]))
 	case requests && (h.RequestsHash == nil || types.CalcRequestsHash(r.Requests) != *h.RequestsHash):
 		return differs(number, "requests", types.CalcRequestsHash(r.Requests), h.RequestsHash)
 	}

@@ -139,6 +139,8 @@ func TestTheFirstDifferenceIsNamed(t *testing.T) {
 		var d *Difference
 		if err := check(c, tc.block, tc.receipts); !errors.As(err, &d) || !errors.Is(err, coco.ErrVerify) || d.Block != 2 || d.Field != field || d.Transaction != tc.tx {
 			t.Errorf("%s: %v", field, err)
+		} else if field == "bloom" && !strings.HasPrefix(d.Found, "0x") {
+			t.Errorf("a bloom is written as %s, expected it as JSON-RPC has it", d.Found)
 		}
 	}
 }
