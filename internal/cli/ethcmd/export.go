@@ -115,6 +115,9 @@ What is written is confidential: the folder is its owner's alone.`,
 			if to != 0 && from > to || from == 0 {
 				return fmt.Errorf("%w: --from %d --to %d: expected --from to be at least 1, and not after --to", coco.ErrInvalid, from, to)
 			}
+			if err := belong(cmd, len(args) > 0); err != nil {
+				return err
+			}
 			if len(args) == 0 {
 				return a.exportNode(cmd.Context(), &f, from, to, out)
 			}
@@ -135,6 +138,20 @@ What is written is confidential: the folder is its owner's alone.`,
 	return cmd
 }
 
+// belong refuses flags that say nothing of what is exported: an archive of a node in the place of one of a ledger proves less.
+func belong(cmd *cobra.Command, ledger bool) error {
+	names, say := []string{"key", "grant", "epochs"}, "is of a ledger: name the folder of its files, as in coco eth export LEDGER --key FILE --out DIR"
+	if ledger {
+		names, say = []string{"dir", "config", "node", "cert", "cert-key"}, "is of a node: a ledger is read from its files"
+	}
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("%w: --%s %s", coco.ErrInvalid, name, say)
+		}
+	}
+	return nil
+}
+
 func (a *app) exportNode(ctx context.Context, f *network.Flags, from, to uint64, out string) (err error) {
 	con, s, ask, err := a.node(ctx, f)
 	if err != nil {
@@ -148,6 +165,9 @@ func (a *app) exportNode(ctx context.Context, f *network.Flags, from, to uint64,
 		to = newest
 	case to > newest:
 		return fmt.Errorf("%w: --to %d: the newest block of the node is %d", coco.ErrInvalid, to, newest)
+	}
+	if newest == 0 {
+		return fmt.Errorf("%w: the newest block of the node is 0: there is none to export yet", coco.ErrNotFound)
 	}
 	if from > to {
 		return fmt.Errorf("%w: --from %d: the newest block of the node is %d", coco.ErrInvalid, from, newest)
