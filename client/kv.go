@@ -21,7 +21,8 @@ const kvRoot = "/app/kv"
 // concurrent use. Errors have the kinds of the table in package wire.
 type KV struct {
 	c        *Client
-	audience string // the value of wire.HeaderAudience; empty for none
+	audience string // the value of wire.HeaderAudience
+	limited  bool   // there is an audience, if it is one that no node admits
 	least    string // the value of wire.HeaderAtLeast; empty for none
 }
 
@@ -29,9 +30,10 @@ type KV struct {
 func (c *Client) KV() KV { return KV{c: c} }
 
 // For returns the rows of an audience: organisations by their names or by their ids (64 hexadecimal digits), in any order. The caller's
-// organisation sees and writes them only if it is one of them. Without organisations they are the rows that all callers see.
+// organisation sees and writes them only if it is one of them. Without organisations they are the rows that all callers see; an organisation whose name is
+// empty is coco.ErrInvalid in every request, so that a name which is missing opens nothing.
 func (k KV) For(audience ...string) KV {
-	k.audience = strings.Join(audience, ",")
+	k.audience, k.limited = strings.Join(audience, ","), len(audience) > 0
 	return k
 }
 
@@ -45,7 +47,8 @@ func (k KV) AtLeast(tx coco.TxID) KV {
 // Resident returns the rows of an audience whose contents are on the nodes of its organisations alone (docs/http.md, "Resident rows"): for rows that For has
 // returned. The client MUST be connected to one of these nodes; another node refuses with coco.ErrInvalid, and its message names nodes. There are no lists and histories of these rows.
 func (k KV) Resident() KV {
-	return KV{c: k.c, audience: k.audience + "; resident"}
+	k.audience, k.limited = k.audience+"; resident", true
+	return k
 }
 
 // Condition is what must hold for a write. The zero Condition always holds.
@@ -198,7 +201,7 @@ func (k KV) ask(ctx context.Context, method, path string, body io.Reader, h http
 	for name, v := range h {
 		req.Header[name] = v
 	}
-	if k.audience != "" {
+	if k.limited {
 		req.Header.Set(wire.HeaderAudience, k.audience)
 	}
 	if k.least != "" && method == http.MethodGet {
@@ -225,7 +228,14 @@ func (c Condition) header() http.Header {
 	return h
 }
 
-func pathOf(key string) string { return kvRoot + "/" + url.PathEscape(key) }
+// pathOf escapes a key. The dots of a key that is a dot segment are escaped, too: a path with one names another path.
+func pathOf(key string) string {
+	escaped := url.PathEscape(key)
+	if key == "." || key == ".." {
+		escaped = strings.ReplaceAll(key, ".", "%2E")
+	}
+	return kvRoot + "/" + escaped
+}
 
 // txOf reads the transaction of an answer, which may be missing if it is optional.
 func txOf(resp *http.Response, optional bool) (coco.TxID, error) {

@@ -78,6 +78,45 @@ func TestEveryRequestOfAnAudienceNamesIt(t *testing.T) {
 	}
 }
 
+// A name that is missing opens nothing: the node is asked for an audience, and refuses it.
+func TestAnAudienceOfAnEmptyNameIsNotAllCallers(t *testing.T) {
+	asked := 0
+	n := newNode(t, newAuthority(t, "service"), "", func(n *node) {
+		n.handler = func(_ http.ResponseWriter, r *http.Request) {
+			if h := r.Header[wire.HeaderAudience]; len(h) == 1 && h[0] == "" {
+				asked++
+			}
+		}
+	})
+	kv := newClient(t, Config{Addr: n.addr, Policy: policy()}).KV()
+	_, _ = kv.For("").Get(t.Context(), "k")
+	_, _ = kv.For("").Put(t.Context(), "k", nil, "", Condition{})
+	_, _ = kv.For("").For().Get(t.Context(), "k")
+	if asked != 2 {
+		t.Errorf("%d requests name an audience, expected 2", asked)
+	}
+}
+
+func TestRowsThatResideAreOfTheSameAudienceAndSession(t *testing.T) {
+	var got http.Header
+	n := newNode(t, newAuthority(t, "service"), "", func(n *node) {
+		n.handler = func(_ http.ResponseWriter, r *http.Request) { got = r.Header }
+	})
+	kv := newClient(t, Config{Addr: n.addr, Policy: policy()}).KV()
+	_, _ = kv.For("acme", "bank").AtLeast(coco.TxID{View: 2, Seqno: 18}).Resident().Get(t.Context(), "k")
+	if got.Get(wire.HeaderAudience) != "acme,bank; resident" || got.Get(wire.HeaderAtLeast) != "2.18" {
+		t.Errorf("it asks with %v", got)
+	}
+}
+
+func TestAKeyOfDotsIsNoDotSegment(t *testing.T) {
+	for key, want := range map[string]string{".": "/app/kv/%2E", "..": "/app/kv/%2E%2E", "...": "/app/kv/...", "a/..": "/app/kv/a%2F.."} {
+		if got := pathOf(key); got != want {
+			t.Errorf("%s: %s, expected %s", key, got, want)
+		}
+	}
+}
+
 // A page's next is a node's word: it does not have a client call another route.
 func TestANextPageElsewhereIsNotAskedFor(t *testing.T) {
 	asked := 0

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -105,7 +106,8 @@ func findKey(ctx context.Context, key string, ask adapter.Ask) (coco.TxID, error
 	if key == "" {
 		return coco.TxID{}, fmt.Errorf("%w: a key of kv is not empty", coco.ErrInvalid)
 	}
-	answer, _, err := ask(ctx, root+"/"+url.PathEscape(key)+"?history&limit=1", nil)
+	escaped := strings.ReplaceAll(url.PathEscape(key), ".", "%2E") // a path with a dot segment is no key's
+	answer, _, err := ask(ctx, root+"/"+escaped+"?history&limit=1", nil)
 	if err != nil {
 		return coco.TxID{}, err
 	}

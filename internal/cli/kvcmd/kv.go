@@ -61,6 +61,12 @@ type flags struct {
 func (a *app) add(cmd *cobra.Command, f *flags) {
 	cmd.Flags().StringSliceVar(&f.audience, "audience", nil, "rows that these `organisations` alone see: names or ids, with commas between them")
 	cmd.Flags().BoolVar(&f.resident, "resident", false, "of --audience, those whose contents only these organisations' nodes have; name one of them by --node")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("audience") && len(f.audience) == 0 { // a variable that is not set must not show a value to all
+			return fmt.Errorf("%w: --audience: expected organisations with commas between them, found none", coco.ErrInvalid)
+		}
+		return nil
+	}
 	f.AddConnect(cmd)
 	f.AddAs(cmd)
 	a.OutputFlag(cmd)
