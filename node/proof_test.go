@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,9 @@ func TestAClientVerifiesTheValueThatItReads(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			req.Header.Set("Content-Type", "text/plain")
+			if key != "untyped" {
+				req.Header.Set("Content-Type", "text/plain")
+			}
 			for _, a := range audience {
 				req.Header.Add("X-Coco-Audience", a.String())
 			}
@@ -45,6 +48,7 @@ func TestAClientVerifiesTheValueThatItReads(t *testing.T) {
 			}
 		}
 		write("price", "open price")
+		write("untyped", "bytes")
 		write("other", "planted price", ids[0], ids[1])
 		write("price", "planted price", ids[0], ids[1])
 		time.Sleep(time.Second) // until all have applied it
@@ -97,6 +101,17 @@ func TestAClientVerifiesTheValueThatItReads(t *testing.T) {
 			}
 			_, err = client.VerifyValue(service, text, key, audience...)
 			return err
+		}
+		open, err := of(2).VerifiableGet(t.Context(), service, "untyped")
+		if err != nil {
+			t.Fatal(err)
+		}
+		line, err := json.Marshal(map[string]any{"transaction_id": open.TxID, "etag": strconv.FormatUint(open.TxID.Seqno, 10), "content_type": "application/octet-stream", "value": open.Value, "receipt": open.Receipt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := client.VerifyValue(service, line, "untyped"); err != nil || string(again.Value) != "bytes" || again.ContentType != "" {
+			t.Errorf("a line of coco kv get --proof: %+v, %v", again, err)
 		}
 		forged := map[string]any{} // the receipt with claims that fit another value
 		if err := json.Unmarshal(v.Receipt, &forged); err != nil {

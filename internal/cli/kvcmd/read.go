@@ -48,7 +48,7 @@ func (a *app) get() *cobra.Command {
 
 With --proof nothing is printed that the value's receipt does not prove: that a transaction which the network has committed put this value under
 this key, for this audience. A third party verifies it again with the line that -o json prints and the service certificate. It does not prove that the value is the
-newest: that is the node's word.`,
+newest: that, and as_of in the line, is the node's word.`,
 		Example: `  coco kv get greeting
   coco kv get greeting --at 17
   coco kv get price --audience acme,bank --proof
