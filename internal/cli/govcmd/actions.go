@@ -223,16 +223,15 @@ func placed(a *action.Args, args []string, _ *actionFlags) error {
 	return nil
 }
 
-// setting reads a value as JSON, or takes it as a text.
-func setting(a *action.Args, args []string, _ *actionFlags) error {
+// setting reads a value as JSON, or takes it as a text. JSON in which a name stands twice is refused: members would vote on one of both values.
+func setting(a *action.Args, args []string, _ *actionFlags) (err error) {
 	a.Setting = args[0]
-	var v any
-	dec := json.NewDecoder(strings.NewReader(args[1]))
-	dec.UseNumber()
-	if dec.Decode(&v) != nil || dec.More() {
-		v = args[1]
+	var v any = args[1]
+	if json.Valid([]byte(args[1])) {
+		if v, err = settings.Parse([]byte(args[1])); err != nil {
+			return fmt.Errorf("%w: set %s: %w", coco.ErrInvalid, a.Setting, err)
+		}
 	}
-	var err error
 	a.Value, err = action.Value(a.Setting, v)
 	return err
 }

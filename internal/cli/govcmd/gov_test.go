@@ -36,6 +36,22 @@ func TestEveryKindOfActionCanBeWritten(t *testing.T) {
 	}
 }
 
+// Of a name that stands twice members would vote on one value, and its proposer had written two.
+func TestASettingIsRefusedInWhichANameStandsTwice(t *testing.T) {
+	for _, value := range []string{`{"a/":{"read":["alpha"]},"a/":{"write":[]}}`, `{"a/":{"read":["alpha"],"read":["bravo"]}}`} {
+		var x action.Args
+		if err := setting(&x, []string{"adapters.kv.prefixes", value}, nil); !errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), "stands twice") {
+			t.Errorf("%s: %v, and %q", value, err, x.Value)
+		}
+	}
+	for value, want := range map[string]string{`{"b":1,"a":[]}`: `{"a":[],"b":1}`, "17": "17", "closed": `"closed"`, `{"a":`: `"{\"a\":"`} {
+		var x action.Args
+		if err := setting(&x, []string{"adapters.kv.prefixes", value}, nil); err != nil || x.Value != want {
+			t.Errorf("%s: %q, %v; expected %q", value, x.Value, err, want)
+		}
+	}
+}
+
 func TestAnEventIsToldAgainUntilItIsTaken(t *testing.T) {
 	var got []wire.GovEvent
 	refuse := true

@@ -1,7 +1,6 @@
 package genesis
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/constitution"
+	"github.com/cocoframework/coco/gov/settings"
 )
 
 // settable are the sections of a constitution's page of which a new network's settings are chosen one by one;
@@ -22,7 +22,7 @@ var settable = []string{"consensus", "ledger", "limits", "shares", "snapshots"}
 // Set changes a constitution that is being made by settings of the form KEY=VALUE. A key is dotted, as
 // ledger.chunk_bytes or adapters.kv.max_value_bytes; a value is JSON, or else a text. The adapters' own are
 // checked when the constitution is completed. The error is coco.ErrInvalid.
-func Set(c *constitution.Constitution, settings []string) error {
+func Set(c *constitution.Constitution, chosen []string) error {
 	if err := c.Complete(); err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func Set(c *constitution.Constitution, settings []string) error {
 	keys := known(page, c.Added())
 	given := map[string]bool{}
 	adapters := c.Adapters
-	for _, text := range settings {
+	for _, text := range chosen {
 		key, value, ok := strings.Cut(text, "=")
 		if !ok {
 			return refuseSetting(text, "expected KEY=VALUE, such as ledger.chunk_bytes=1048576")
@@ -45,7 +45,11 @@ func Set(c *constitution.Constitution, settings []string) error {
 		path := strings.Split(key, ".")
 		switch {
 		case slices.Contains(keys, key):
-			fields, v := page[path[0]].(map[string]any), plain(value)
+			fields := page[path[0]].(map[string]any)
+			v, err := plain(value)
+			if err != nil {
+				return refuseSetting(key, "%v", err)
+			}
 			_, number := v.(int64)
 			switch _, text := fields[path[1]].(string); {
 			case text && number:
@@ -136,22 +140,30 @@ func setAdapter(adapters map[string]map[string]any, path []string, value string)
 		}
 		table = below
 	}
-	table[rest[0]] = plain(value)
+	read, err := plain(value)
+	if err != nil {
+		return refuseSetting(key, "%v", err)
+	}
+	table[rest[0]] = read
 	return nil
 }
 
-// plain reads a value as JSON, or takes it as a text. Numbers become what TOML can say where they can.
-func plain(value string) any {
-	var v any
-	dec := json.NewDecoder(strings.NewReader(value))
-	dec.UseNumber()
-	if err := dec.Decode(&v); err != nil || v == nil || len(bytes.TrimSpace([]byte(value)[dec.InputOffset():])) > 0 {
-		return value
+// plain reads a value as JSON, or takes it as a text. Numbers become what TOML can say where they can. JSON in which a name stands twice is an error.
+func plain(value string) (any, error) {
+	if !json.Valid([]byte(value)) {
+		return value, nil
+	}
+	v, err := settings.Parse([]byte(value))
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return value, nil
 	}
 	if n, ok := v.(json.Number); ok {
 		if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
-			return i
+			return i, nil
 		}
 	}
-	return v
+	return v, nil
 }

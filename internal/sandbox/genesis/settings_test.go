@@ -77,6 +77,7 @@ func TestSettingsThatCannotBeAreRefusedAndNothingIsMade(t *testing.T) {
 		"limits.queue=0":                 "limits.queue: expected 1 to",
 		"consensus.durability=7":         `expected "disk" or "memory", found "7"`,
 		"shares.threshold=4":             "shares.threshold",
+		`adapters.kv.x={"a":1,"a":2}`:    `"a" stands twice in one object`,
 	} {
 		dir := filepath.Join(t.TempDir(), "net")
 		_, err := chosen(dir, setting)
