@@ -13,7 +13,7 @@ import (
 )
 
 // textOf says in words what an effect is. Nothing that is stored contains them.
-func textOf(e *decide.Effect) string {
+func textOf(e *decide.Effect, names ...*constitution.Constitution) string {
 	switch e.Kind {
 	case decide.ActorAdded:
 		return fmt.Sprintf("%s %q (%s) is added", e.Subject, e.Name, e.Actor.Short())
@@ -46,7 +46,7 @@ func textOf(e *decide.Effect) string {
 		if e.Subject == ownerSetting && strings.Contains(e.Value, constitution.EachMember) {
 			return ownerText
 		}
-		return fmt.Sprintf("%s is %s instead of %s", e.Subject, shorten(e.Value), shorten(cmp.Or(e.Before, "unset")))
+		return fmt.Sprintf("%s is %s instead of %s", e.Subject, naming(e.Value, names...), naming(cmp.Or(e.Before, "unset"), names...))
 	case decide.EpochsGranted:
 		return fmt.Sprintf("the auditor %s may read epochs %s: nodes of the members put what it reads with on the ledger", e.Name, e.Subject)
 	case decide.IssuerAdded:

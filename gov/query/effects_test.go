@@ -6,6 +6,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/gov/decide"
+	"github.com/cocoframework/coco/gov/govtest"
 )
 
 func TestEveryKindOfEffectIsSaidInWords(t *testing.T) {
@@ -20,6 +21,14 @@ func TestEveryKindOfEffectIsSaidInWords(t *testing.T) {
 			t.Errorf("%s is %q", kind, text)
 		}
 		seen[text] = true
+	}
+	c := govtest.New(t).Constitution()
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	rules := decide.Effect{Kind: decide.SettingChanged, Subject: "adapters.kv.prefixes", Value: `{"archive/":{"read":[]},"settlement/":{"read":["` + c.Members[0].Actor().String() + `"]},"z/":{"write":[]}}`}
+	if text := effectsOf([]decide.Effect{rules}, c)[0].Text; !strings.Contains(text, `["`+c.Members[0].Name+" (") || !strings.Contains(text, `"z/":{"write":[]}} instead of unset`) {
+		t.Errorf("rules of prefixes are %q", text)
 	}
 	changed := decide.Effect{Kind: decide.SettingChanged, Subject: "adapters.kv.max", Value: strings.Repeat("9", 100)}
 	if text := textOf(&changed); !strings.HasSuffix(text, "… instead of unset") || len(text) > 130 {

@@ -25,7 +25,7 @@ func SimulationOf(s *decide.Simulation, version uint64) wire.Simulation {
 		version++
 	}
 	out := wire.Simulation{
-		Effects: effectsOf(s.Effects), Policies: make([]wire.PolicyUse, len(s.Policies)),
+		Effects: effectsOf(s.Effects, s.After, s.Before), Policies: make([]wire.PolicyUse, len(s.Policies)),
 		Automatic: s.Automatic, Silent: s.Silent, Possible: s.Possible, Enough: s.Enough, ByYes: s.ByYes, Consequences: []wire.Consequence{},
 		Version: version, Before: string(s.Before.TOML()), After: string(s.After.TOML()),
 	}
@@ -50,10 +50,11 @@ func QuorumOf(votes balance.Votes, c *constitution.Constitution) wire.Quorum {
 	return out
 }
 
-func effectsOf(list []decide.Effect) []wire.Effect {
+// effectsOf describes effects. Organisations in settings have the names of these constitutions.
+func effectsOf(list []decide.Effect, names ...*constitution.Constitution) []wire.Effect {
 	out := make([]wire.Effect, len(list))
 	for i, e := range list {
-		out[i] = wire.Effect{Kind: string(e.Kind), Text: textOf(&e), Actor: e.Actor, Address: e.Address, Node: e.Node, Subject: e.Subject}
+		out[i] = wire.Effect{Kind: string(e.Kind), Text: textOf(&e, names...), Actor: e.Actor, Address: e.Address, Node: e.Node, Subject: e.Subject}
 	}
 	return out
 }

@@ -230,10 +230,17 @@ func (s *summary) setting(x *action.Args) string {
 // value is a setting's value for people: an organisation's id is shown as its name with the first digits of the id. Such a value is a list of who may do something, and
 // is cut later than others.
 func (s *summary) value(text string) string {
+	return naming(text, s.c)
+}
+
+// naming is summary.value with the names that constitutions have, the first one first.
+func naming(text string, all ...*constitution.Constitution) string {
 	const most = 1000
 	named := text
-	for _, a := range s.c.Certificates() {
-		named = strings.ReplaceAll(named, `"`+a.Actor.String()+`"`, fmt.Sprintf(`"%s (%s)"`, a.Name, a.Actor.Short()))
+	for _, c := range all {
+		for _, a := range c.Certificates() {
+			named = strings.ReplaceAll(named, `"`+a.Actor.String()+`"`, fmt.Sprintf(`"%s (%s)"`, a.Name, a.Actor.Short()))
+		}
 	}
 	if named == text || len(named) > most {
 		return shorten(named)
