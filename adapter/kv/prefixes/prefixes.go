@@ -14,6 +14,7 @@ package prefixes
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -272,7 +273,7 @@ func (v *view) Range(table string, from, to []byte, fn func(key, value []byte) b
 }
 
 // Named replaces names of organisations in rules by their ids, as actor knows them, and returns the rules in JSON. So they are for these
-// organisations, whatever others are called later. The error is coco.ErrInvalid, and names one that there is not.
+// organisations, whatever others are called later. The error is coco.ErrInvalid, and names one that there is not, or a writer who may not read by another rule.
 func Named(text []byte, actor func(name string) (coco.ActorID, bool)) ([]byte, error) {
 	if _, err := Parse(text); err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
@@ -281,6 +282,7 @@ func Named(text []byte, actor func(name string) (coco.ActorID, bool)) ([]byte, e
 	if err := json.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
 	}
+	named := map[coco.ActorID]string{} // as the text has them
 	for prefix, lists := range in {
 		for name, entries := range lists {
 			for i, entry := range entries {
@@ -291,7 +293,7 @@ func Named(text []byte, actor func(name string) (coco.ActorID, bool)) ([]byte, e
 				if !ok {
 					return nil, fmt.Errorf("%w: prefix %q: %s: the constitution has no organisation %q", coco.ErrInvalid, clip(prefix), name, clip(entry))
 				}
-				entries[i] = id.String()
+				entries[i], named[id] = id.String(), entry
 			}
 		}
 	}
@@ -299,11 +301,34 @@ func Named(text []byte, actor func(name string) (coco.ActorID, bool)) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	_, err = Parse(out) // a name and its id may stand in one list
+	r, err := Parse(out) // a name and its id may stand in one list
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
 	}
+	if at, by, id := r.writerUnread(); at != nil {
+		return nil, fmt.Errorf("%w: prefix %q: write lists %q, and read of the prefix %q does not: a key obeys both rules, and whoever writes it must read it",
+			coco.ErrInvalid, clip(string(at.prefix)), cmp.Or(named[id], id.String()), clip(string(by.prefix)))
+	}
 	return out, nil
+}
+
+// writerUnread returns a rule that lists an organisation as a writer, and a rule about all its keys by which this one does not read any; nil if there is none. A
+// role of read may have every organisation in it.
+func (r *Rules) writerUnread() (at, by *rule, id coco.ActorID) {
+	for i := range r.all {
+		for j := range r.all {
+			at, by := &r.all[i], &r.all[j]
+			if at.write == nil || by.read == nil || len(by.read.roles) > 0 || !bytes.HasPrefix(at.prefix, by.prefix) {
+				continue
+			}
+			for _, id := range at.write.ids {
+				if !slices.Contains(by.read.ids, id) {
+					return at, by, id
+				}
+			}
+		}
+	}
+	return nil, nil, id
 }
 
 // Values are the rules that a vote may set, as the table of settings describes them.

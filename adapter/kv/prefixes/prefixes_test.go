@@ -150,6 +150,18 @@ func TestNamesBecomeIDs(t *testing.T) {
 	if again, err := Named(got, actor); err != nil || string(again) != want {
 		t.Errorf("%s, %v", again, err)
 	}
+	for text, wrong := range map[string]bool{
+		`{"a/":{"read":["alpha"]},"a/b/":{"write":["beta"]}}`:                       true,
+		`{"":{"read":[]},"a/":{"write":["beta"]}}`:                                  true,
+		`{"a/":{"read":["role:member"]},"a/b/":{"write":["beta"]}}`:                 false, // beta may be a member
+		`{"a/":{"read":["alpha"]},"a/b/":{"write":["role:member"]}}`:                false, // alpha may be one
+		`{"a/b/":{"read":["alpha"]},"a/":{"write":["beta"]}}`:                       false, // it writes other keys
+		`{"a/":{"read":["alpha"]},"ab/":{"write":["beta"]},"b":{"write":["beta"]}}`: false,
+	} {
+		if _, err := Named([]byte(text), actor); (err != nil) != wrong || wrong && (!errors.Is(err, coco.ErrInvalid) || !strings.Contains(err.Error(), `write lists "beta"`)) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 	for _, text := range []string{`{"a/":{"read":["nobody"]}}`, `{"a/":1}`, fmt.Sprintf(`{"a/":{"read":["alpha","%s"]}}`, alpha.Actor)} {
 		if _, err := Named([]byte(text), actor); !errors.Is(err, coco.ErrInvalid) {
 			t.Errorf("%s: %v", text, err)
