@@ -98,8 +98,12 @@ that very state, and whoever has the chain comes to it again.`,
 				return err
 			}
 			of := replayed{First: 1}
+			var dump *os.File
 			if err = a.blocks(ctx, r, chain, &of); err == nil {
-				err = errors.Join(writeDump(chain, filepath.Join(out, "state.jsonl")), writeGenesis(r, filepath.Join(out, "genesis.json")))
+				dump, err = createDump(filepath.Join(out, "state.jsonl"))
+			}
+			if err == nil {
+				err = errors.Join(writeDump(chain, dump), writeGenesis(r, filepath.Join(out, "genesis.json")))
 			}
 			if err = errors.Join(err, chain.Close(), os.RemoveAll(state)); err != nil {
 				return interrupted(ctx, err)
@@ -129,11 +133,17 @@ func writeGenesis(r *archive.Reader, name string) error {
 	return atomicfile.Create(name, text, 0o600)
 }
 
-func writeDump(chain *reexecute.Chain, name string) error {
+// createDump makes the file of a dump, which MUST NOT exist.
+func createDump(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("%w: %w", coco.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
 	}
+	return f, nil
+}
+
+// writeDump writes the state and closes the file.
+func writeDump(chain *reexecute.Chain, f *os.File) error {
 	w := bufio.NewWriterSize(f, 1<<18)
 	return errors.Join(chain.Dump(w), w.Flush(), f.Sync(), f.Close())
 }

@@ -32,10 +32,21 @@ With --genesis, ARCHIVE is a file of blocks in RLP that another program has expo
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := openChain(cmd.Context(), args[0], genesisFile)
 			if err != nil {
-				return err
+				return interrupted(cmd.Context(), err)
 			}
 			defer r.Close()
-			return a.execute(cmd.Context(), r, state, dump)
+			if dump == "" {
+				return a.execute(cmd.Context(), r, state, nil)
+			}
+			f, err := createDump(dump) // before hours of work, which would be in vain
+			if err != nil {
+				return fmt.Errorf("--dump: %w", err)
+			}
+			if err := a.execute(cmd.Context(), r, state, f); err != nil {
+				_ = f.Close()
+				return errors.Join(err, os.Remove(dump))
+			}
+			return nil
 		},
 	}
 	fl := cmd.Flags()
@@ -77,7 +88,8 @@ type replayed struct {
 	Difference   *reexecute.Difference `json:"difference,omitempty"`
 }
 
-func (a *app) execute(ctx context.Context, r *archive.Reader, state, dump string) (err error) {
+// execute executes an archive; dump is nil, or the file for the state at the end, which it closes.
+func (a *app) execute(ctx context.Context, r *archive.Reader, state string, dump *os.File) (err error) {
 	dir := state
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "coco-replay-"); err != nil {
@@ -102,7 +114,7 @@ func (a *app) execute(ctx context.Context, r *archive.Reader, state, dump string
 	}
 	_, root := chain.Newest()
 	out.StateRoot = root.Hex()
-	if dump != "" {
+	if dump != nil {
 		if err := writeDump(chain, dump); err != nil {
 			return err
 		}
