@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
 	"github.com/cocoframework/coco/attest"
 	"github.com/cocoframework/coco/wire"
@@ -82,6 +83,9 @@ func (a *App) Run(ctx context.Context, root *cobra.Command, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return wire.ExitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, coco.ErrUnreachable) {
+		err = ErrInterrupted // no node was waited for any longer; an outcome that is unknown is of another kind
 	}
 	var unknown unknownWord
 	if errors.As(err, &unknown) {

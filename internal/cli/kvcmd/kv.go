@@ -138,7 +138,7 @@ the command with 2, and nothing is written.`,
 }
 
 func conditions(cmd *cobra.Command, c *client.Condition) {
-	cmd.Flags().StringVar(&c.Match, "if-match", "", "only if the key has this `version`, as get prints it; * is any")
+	cmd.Flags().StringVar(&c.Match, "if-match", "", "only if the key has this `version`, as list prints it; * is any")
 	cmd.Flags().StringVar(&c.NoneMatch, "if-none-match", "", "only if the key has another `version` than this, or none; * is any: the key must be new")
 }
 
