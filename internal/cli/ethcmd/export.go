@@ -152,8 +152,19 @@ func belong(cmd *cobra.Command, ledger bool) error {
 	return nil
 }
 
+// again refuses a network whose blocks nobody can execute again: in development mode accounts change between blocks, and senders need not sign.
+func again(s *settings.Settings) error {
+	if s.Development {
+		return fmt.Errorf("%w: the network is in development mode: accounts change between its blocks, and transactions need no signature, so its blocks cannot be executed again", coco.ErrInvalid)
+	}
+	return nil
+}
+
 func (a *app) exportNode(ctx context.Context, f *network.Flags, from, to uint64, out string) (err error) {
 	con, s, ask, err := a.node(ctx, f)
+	if err == nil {
+		err = again(s)
+	}
 	if err != nil {
 		return err
 	}
@@ -212,6 +223,9 @@ func (a *app) exportLedger(ctx context.Context, r *ledgercmd.Reader, dir, out st
 		return err
 	}
 	s, err := settingsOf(con)
+	if err == nil {
+		err = again(s)
+	}
 	if err != nil {
 		return err
 	}
