@@ -60,23 +60,34 @@ func TestAForwardSaysHowLongItsSenderWaits(t *testing.T) {
 }
 
 func TestConsensusGoesBeforeCallsAndHasRoomOfItsOwn(t *testing.T) {
+	for _, k := range []kind{kindForward, kindReply, kindPayload} {
+		consensusGoesBefore(t, k)
+	}
+}
+
+func consensusGoesBefore(t *testing.T, k kind) {
 	s := &sender{ready: make(chan struct{}, 1)}
-	forward := append([]byte{byte(kindForward)}, make([]byte, 64<<10)...)
+	forward := append([]byte{byte(k)}, make([]byte, 64<<10)...)
 	sent := 0
 	for s.queue(forward) {
 		sent++
 	}
 	if got := sent * len(forward); got > maxQueued/2 || got < maxQueued/2-len(forward) {
-		t.Errorf("calls fill %d of %d bytes", got, maxQueued)
+		t.Errorf("frames of kind %d fill %d of %d bytes", k, got, maxQueued)
+	}
+	if s.queue([]byte{byte(kindPayloadWord), 1}) {
+		sent++
+	} else {
+		t.Errorf("there is no room for a word beside frames of kind %d", k)
 	}
 	if !s.queue([]byte{byte(kindConsensus), 1}) {
-		t.Fatal("there is no room for consensus beside calls")
+		t.Fatalf("there is no room for consensus beside frames of kind %d", k)
 	}
 	frames := s.next()
 	if kind(frames[0][0]) != kindConsensus || len(frames) > 1+turnBytes/len(forward)+1 {
 		t.Errorf("first come a frame of kind %d and %d others", frames[0][0], len(frames)-1)
 	}
 	if rest := s.drain(); len(frames)-1+len(rest) != sent || s.calls.bytes != 0 || s.urgent.bytes != 0 {
-		t.Errorf("%d of %d forwards came out, %d bytes are left", len(frames)-1+len(rest), sent, s.calls.bytes)
+		t.Errorf("%d of %d frames came out, %d bytes are left", len(frames)-1+len(rest), sent, s.calls.bytes)
 	}
 }

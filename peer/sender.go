@@ -19,7 +19,7 @@ type sender struct {
 
 	mu     sync.Mutex
 	urgent frames // of consensus and about epochs; under mu
-	calls  frames // forwards and replies; under mu
+	calls  frames // forwards, replies and what is about resident rows; under mu
 	ready  chan struct{}
 	up     atomic.Bool // the connection is there
 }
@@ -45,16 +45,21 @@ func (f *frames) take(most int) (out [][]byte) {
 	return out
 }
 
-// turnBytes is about how many bytes of forwards and replies are written before urgent frames go first again.
+// waits reports whether frames of a kind are written after the urgent ones.
+func waits(k kind) bool {
+	return k == kindForward || k == kindReply || k == kindPayload || k == kindPayloadWord // a word never overtakes the payload that it is about
+}
+
+// turnBytes is about how many bytes of the frames that wait are written before urgent frames go first again.
 const turnBytes = 256 << 10
 
-// queue adds a frame and reports whether there was room. Forwards and replies fill half of it at most.
+// queue adds a frame and reports whether there was room. Those that wait fill half of it at most.
 func (s *sender) queue(frame []byte) bool {
 	s.mu.Lock()
 	of, most := &s.urgent, maxQueued
-	if k := kind(frame[0]); k == kindForward || k == kindReply {
+	if k := kind(frame[0]); waits(k) {
 		of, most = &s.calls, maxQueued/2
-		if of.bytes == 0 { // the largest frame fits
+		if of.bytes == 0 || k == kindPayloadWord { // the largest frame fits, and what is asked for does not count as absent
 			most = maxQueued
 		}
 	}
