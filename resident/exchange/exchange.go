@@ -46,8 +46,10 @@ const (
 	workers       = 8         // that read and write files for other nodes
 	maxInbox      = 256       // frames that wait for them
 	maxInboxBytes = 128 << 20 // of payloads
-	// maxWaiting is how many bytes one organisation's nodes may have here of payloads that no row names yet.
+	// maxWaiting is how many bytes one organisation's nodes may have here of payloads whose calls may be under way.
 	maxWaiting = 256 << 20
+	// underWay is for how long a call may be, from the moment when this node has its payload.
+	underWay = keepPatience + peer.SubmitPatience + 10*time.Second
 	overhead   = 512 // of a file beside its payload, about
 )
 
@@ -90,7 +92,7 @@ type Exchange struct {
 
 	mu      sync.Mutex
 	files   resident.Files              // under mu
-	waiting map[coco.Digest]waiting     // files that no row has named yet; under mu
+	waiting map[coco.Digest]waiting     // files that no row has named yet, and whose calls may be under way; under mu
 	shares  map[coco.ActorID]int        // their bytes, by the organisation whose node sent them; under mu
 	keeps   map[coco.Digest]chan answer // of Keep; under mu
 	wants   map[coco.Digest]*want       // under mu
@@ -98,8 +100,9 @@ type Exchange struct {
 }
 
 type waiting struct {
-	by   coco.ActorID
-	size int
+	by    coco.ActorID
+	size  int
+	since time.Duration // Clock.Elapsed when it came
 }
 
 // answer says whether a node has a payload.
@@ -163,7 +166,7 @@ func (x *Exchange) put(c coco.Digest, payload []byte, by coco.ActorID, asked boo
 			return fmt.Errorf("%w: %d MiB of payloads of %s wait here for their transactions already: ask again", coco.ErrBusy, maxWaiting>>20, x.cfg.Name(by))
 		}
 		x.release(c)
-		x.waiting[c] = waiting{by, size}
+		x.waiting[c] = waiting{by, size, x.cfg.Clock.Elapsed()}
 		x.shares[by] += size
 	}
 	x.mu.Unlock()
@@ -179,7 +182,7 @@ func (x *Exchange) put(c coco.Digest, payload []byte, by coco.ActorID, asked boo
 	return nil
 }
 
-// release ends the wait of a file, because a row names it or because it is gone. It needs x.mu.
+// release ends the wait of a file, because a row names it, because its call is over, or because it is gone. It needs x.mu.
 func (x *Exchange) release(c coco.Digest) {
 	if w, ok := x.waiting[c]; ok {
 		x.shares[w.by] -= w.size

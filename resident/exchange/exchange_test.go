@@ -510,3 +510,27 @@ func TestAnOrganisationHasAShareOfWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+func TestARowThatIsWrittenOftenTakesNoShareOfWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 1, 1, 2)
+		a := audienceOf(t, 1, 2)
+		for i := range uint64(100) { // several times between two plans
+			c, nodes, err := n.node(1).x.Keep(t.Context(), newPayload(a, 8*i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			holders, _ := n.node(2).x.Holders(a, nodes)
+			n.commit(a, strings.Repeat("n", resident.NameSize), &resident.Row{Commitment: c, Holders: holders})
+			time.Sleep(time.Second)
+		}
+		time.Sleep(underWay + 10*tick)
+		for _, m := range n.sorted() {
+			m.x.mu.Lock()
+			if bytes, count := m.x.shares[org(1)], len(m.x.waiting); bytes != 0 || count != 0 {
+				t.Errorf("node %s: %d bytes of %d payloads wait for calls that are over", m.id.Short(), bytes, count)
+			}
+			m.x.mu.Unlock()
+		}
+	})
+}

@@ -178,6 +178,11 @@ func (x *Exchange) replan(now time.Duration) {
 		named[r.Row.Commitment] = struct{}{}
 		x.release(r.Row.Commitment)
 	}
+	for c, w := range x.waiting { // a row may have named it, and another payload since: no plan has seen that
+		if now-w.since > underWay {
+			x.release(c)
+		}
+	}
 	for c := range x.plan.unheld {
 		if _, ok := named[c]; !ok {
 			delete(x.plan.unheld, c)
