@@ -288,15 +288,15 @@ func (x *Exchange) remove(c coco.Digest) {
 func (x *Exchange) Receive(from coco.NodeID, m peer.Message) {
 	switch m := m.(type) {
 	case *peer.Payload:
-		if x.queued.Add(int64(len(m.Payload))) > maxInboxBytes {
-			x.queued.Add(-int64(len(m.Payload)))
-			return // it is sent again
+		if x.queued.Add(int64(len(m.Payload))) <= maxInboxBytes {
+			select {
+			case x.inbox <- frame{from, m}:
+				return
+			default:
+			}
 		}
-		select {
-		case x.inbox <- frame{from, m}:
-		default:
-			x.queued.Add(-int64(len(m.Payload)))
-		}
+		x.queued.Add(-int64(len(m.Payload)))
+		x.cfg.Send(from, &peer.PayloadWord{Commitment: resident.Commit(m.Payload), Word: peer.PayloadLacked}) // or a write would wait for its patience to end
 	case *peer.PayloadWord:
 		switch m.Word {
 		case peer.PayloadKept, peer.PayloadLacked, peer.PayloadLater:

@@ -534,3 +534,18 @@ func TestARowThatIsWrittenOftenTakesNoShareOfWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+func TestANodeWithoutRoomForAPayloadSaysSoAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 1, 1, 2)
+		n.node(2).x.queued.Store(maxInboxBytes)
+		since := time.Now()
+		_, _, err := n.node(1).x.Keep(t.Context(), newPayload(audienceOf(t, 1, 2), 1))
+		if !errors.Is(err, coco.ErrBusy) || time.Since(since) >= keepPatience {
+			t.Errorf("after %v: %v", time.Since(since), err)
+		}
+		if got := n.node(2).x.queued.Load(); got != maxInboxBytes {
+			t.Errorf("%d bytes are counted of a payload that was not taken", got-maxInboxBytes)
+		}
+	})
+}
