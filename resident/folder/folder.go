@@ -39,6 +39,7 @@ const (
 	prefixSize = len(magic) + 8 + 8 + saltSize
 	purpose    = "coco resident payload"
 	unfinished = ".part"
+	maxFile    = 64 << 20 // no payload is as long: it travels in one frame
 )
 
 // Keys are those that files are sealed under.
@@ -96,11 +97,14 @@ func (f *Folder) Put(payload []byte) (err error) {
 		return err
 	}
 	part := fmt.Sprintf("%s/%d%s", f.dir, f.parts.Add(1), unfinished)
-	if err := f.write(part, sealed); err != nil {
+	if err = f.write(part, sealed); err == nil {
+		err = f.disk.Rename(part, f.name(resident.Commit(payload)))
+	}
+	if err != nil {
 		_ = f.disk.Remove(part)
 		return fmt.Errorf("a resident payload: %w", err)
 	}
-	return f.disk.Rename(part, f.name(resident.Commit(payload)))
+	return nil
 }
 
 func (f *Folder) write(name string, data []byte) (err error) {
@@ -184,6 +188,9 @@ func (f *Folder) read(c coco.Digest) ([]byte, error) {
 	size, err := file.Size()
 	if err != nil {
 		return nil, err
+	}
+	if size > maxFile { // the host says how long a file is
+		return nil, damaged(c)
 	}
 	data := make([]byte, size)
 	if _, err := file.ReadAt(data, 0); err != nil && !errors.Is(err, io.EOF) {

@@ -170,3 +170,19 @@ func TestWhatTheHostChangesIsCorrupt(t *testing.T) {
 		}
 	}
 }
+
+func TestAFileThatIsLongerThanAnyPayloadIsDamaged(t *testing.T) {
+	disk := mem.New()
+	f, _ := opened(t, disk, &ring{current: 1})
+	c := put(t, f, "planted payload")
+	file, err := disk.Open(f.name(c))
+	if err == nil {
+		_, err = file.WriteAt([]byte{0}, maxFile)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Get(c); !errors.Is(err, coco.ErrCorrupt) || strings.Contains(err.Error(), "decrypt") {
+		t.Errorf("it is read as a whole: %v", err)
+	}
+}
