@@ -50,7 +50,7 @@ const (
 	maxWaiting = 256 << 20
 	// underWay is for how long a call may be, from the moment when this node has its payload.
 	underWay = keepPatience + peer.SubmitPatience + 10*time.Second
-	overhead   = 512 // of a file beside its payload, about
+	overhead = 512 // of a file beside its payload, about
 )
 
 // Config is what an Exchange needs of its node. The functions are called by several goroutines at a time.
@@ -198,8 +198,11 @@ func (x *Exchange) Keep(ctx context.Context, p *resident.Payload) (c coco.Digest
 		return c, nil, fmt.Errorf("%w: a resident value of %d bytes: with its key at most %d travel between nodes", coco.ErrInvalid, len(p.Value), MaxPayload)
 	}
 	c = resident.Commit(payload)
-	if err := x.put(c, payload, x.cfg.Owner, false); err != nil {
+	if err := x.put(c, payload, x.cfg.Owner, false); errors.Is(err, coco.ErrBusy) {
 		return c, nil, err
+	} else if err != nil {
+		x.cfg.Log.Error("the disk does not take a resident payload: a write is refused", "error", err)
+		return c, nil, fmt.Errorf("%w: nothing was written: this node's disk does not take the value, as its log says: ask again, or ask another node of the audience", coco.ErrBusy)
 	}
 	others := resident.Ask(resident.Ref{Audience: p.Audience}, x.cfg.Self, x.cfg.Nodes())
 	answers := make(chan answer, len(others))

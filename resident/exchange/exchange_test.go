@@ -549,3 +549,23 @@ func TestANodeWithoutRoomForAPayloadSaysSoAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestAFullDiskRefusesAWriteAsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t, 1, 1, 2)
+		for i := range byte(2) { // of the node that is asked, and of the other party's
+			disk := n.node(i + 1).disk
+			disk.SetCapacity(100)
+			if _, _, err := n.node(1).x.Keep(t.Context(), newPayload(audienceOf(t, 1, 2), 1)); !errors.Is(err, coco.ErrBusy) || strings.Contains(err.Error(), "resident/") {
+				t.Errorf("with a full disk of node %d: %v", i+1, err)
+			}
+			disk.SetCapacity(1 << 30)
+		}
+		synctest.Wait()
+		for _, m := range n.sorted() {
+			if names := m.disk.Names(); len(names) != 0 || m.x.shares[org(1)] != 0 {
+				t.Errorf("node %s keeps %v of what was refused, and counts %d bytes", m.id.Short(), names, m.x.shares[org(1)])
+			}
+		}
+	})
+}

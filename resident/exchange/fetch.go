@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cocoframework/coco"
@@ -167,19 +168,34 @@ func (x *Exchange) refill() {
 	}
 }
 
-// replan compares the rows with the files. A file that was written after the rows were read is one that no row names yet.
+// replan compares the rows with the files. A file that was written after the rows were read is one that no row names yet. What grows with the rows is done
+// without the lock, for which connections to other nodes wait.
 func (x *Exchange) replan(now time.Duration) {
 	ledger := x.cfg.Now() // before the state is read: later transactions are not in it
 	rows := x.rows()
 	x.mu.Lock()
-	p := resident.NewPlan(rows, x.files, ledger)
+	files := maps.Clone(x.files)
+	x.mu.Unlock()
+	before := maps.Clone(files)
+	p := resident.NewPlan(rows, files, ledger)
+	for c, since := range before { // what is left of files are those that changed
+		if files[c].Equal(since) {
+			delete(files, c)
+		}
+	}
 	named := make(map[coco.Digest]struct{}, len(rows))
 	for _, r := range rows {
 		named[r.Row.Commitment] = struct{}{}
-		x.release(r.Row.Commitment)
 	}
-	for c, w := range x.waiting { // a row may have named it, and another payload since: no plan has seen that
-		if now-w.since > underWay {
+	x.mu.Lock()
+	for c, since := range files {
+		if _, held := x.files[c]; held {
+			x.files[c] = since
+		}
+	}
+	for c, w := range x.waiting {
+		_, ok := named[c]
+		if ok || now-w.since > underWay { // a row may have named it, and another payload since: no plan has seen that
 			x.release(c)
 		}
 	}
