@@ -90,7 +90,8 @@ func (n *node) rules(newest store.Reader, last replica.Rules) (replica.Rules, er
 	if err != nil && !errors.Is(err, coco.ErrNotFound) {
 		return last, err
 	}
-	next.Trusted = err != nil || rec.State == table.Trusted
+	next.Unlisted = err != nil
+	next.Trusted = next.Unlisted || rec.State == table.Trusted
 	trusted, err := table.TrustedNodes(newest)
 	if err != nil {
 		return last, err

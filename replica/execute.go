@@ -27,6 +27,7 @@ func (x *executor) work() error {
 	for _, of := range x.ledgers.list {
 		calls = calls || !of.busy() && !x.gathers(of) && (x.queue.waiting(of.Name) > 0 || of.ready())
 	}
+	calls = calls && !x.rules.Unlisted
 	var err error
 	switch own := x.queue.waiting(own) > 0; {
 	case own && !(x.lease.own && calls):

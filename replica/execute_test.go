@@ -225,6 +225,28 @@ func TestCallsWaitForMoreWhereTheirLedgerGathers(t *testing.T) {
 	}
 }
 
+// The ledger of a recovered network goes on with the recovery: a batch of this node before it is signed by a node that nobody has admitted, and every audit ends there.
+func TestNoLedgerExecutesBeforeARecoveryHasListedTheNode(t *testing.T) {
+	b := newBench(t, roomy, "kv")
+	b.rules.Unlisted = true
+	b.put("kv", 1, 1, 0, 10)
+	b.executor.ledgers.overdue = true // as a ledger that is idle makes it: it has blocks to make without calls
+	b.slot()
+	if runs := b.ledgers["kv"].runs; len(runs) != 0 || b.lease.permit == nil {
+		t.Fatalf("executed %v before the node was listed", runs)
+	}
+	b.hooks.Rules = func(_ store.Reader, last Rules) (Rules, error) {
+		last.Unlisted = false
+		return last, nil
+	}
+	b.vote(1, 0)
+	b.slot()
+	b.slot()
+	if runs := b.ledgers["kv"].runs; len(b.votes) != 1 || b.votes[0] != 1 || len(runs) != 1 {
+		t.Errorf("own work filled the slots %v and the ledger executed %v, expected the recovery in slot 1 and the ledger after it", b.votes, runs)
+	}
+}
+
 // However small its batches are, a ledger's flood of one organisation does not keep another one's calls.
 func TestSmallBatchesAreSharedByOrganisations(t *testing.T) {
 	b := newBench(t, roomy, "ethereum")

@@ -20,6 +20,9 @@ type Rules struct {
 	Limits Limits
 	// Trusted says that the network trusts this node. What another node seals is no part of the ledger.
 	Trusted bool
+	// Unlisted says that the network's tables do not have this node so far. What it seals first is own work, which begins the network, or its recovery, with
+	// this node: no ledger executes before, not even what it commits without calls.
+	Unlisted bool
 	// InForce puts in force what else a new Version says of the ledgers' execution; nil for nothing. It is called by the executor, between batches.
 	InForce func() error
 	// Alone says that no other organisation has ever had a node of this network: the clock of a single voter is believed.
