@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter/ethereum/archive"
@@ -21,6 +23,21 @@ func create(out, network string, spec genesis.Genesis, withWrites bool) (*archiv
 		return nil, fmt.Errorf("%w: --out: %w", coco.ErrInvalid, err)
 	}
 	return archive.Create(folder(out), network, spec, archive.Delayed, withWrites)
+}
+
+// placeState makes the folder of a state, its owner's alone: it has all accounts of a network, which may be a closed one. A folder that holds other files is
+// left alone.
+func placeState(dir string) error {
+	files, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return os.MkdirAll(dir, 0o700)
+	case err != nil:
+		return fmt.Errorf("%w: %s: expected a folder of `coco eth replay --state`, or none: %w", coco.ErrInvalid, dir, err)
+	case len(files) > 0 && !slices.ContainsFunc(files, func(f fs.DirEntry) bool { return f.Name() == "LOCK" }): // which a database makes first
+		return fmt.Errorf("%w: %s: expected a folder of `coco eth replay --state`, or none; found %s in it", coco.ErrInvalid, dir, files[0].Name())
+	}
+	return nil
 }
 
 // Create implements archive.Folder.

@@ -91,7 +91,11 @@ type replayed struct {
 // execute executes an archive; dump is nil, or the file for the state at the end, which it closes.
 func (a *app) execute(ctx context.Context, r *archive.Reader, state string, dump *os.File) (err error) {
 	dir := state
-	if dir == "" {
+	if dir != "" {
+		if err := placeState(dir); err != nil {
+			return err
+		}
+	} else {
 		if dir, err = os.MkdirTemp("", "coco-replay-"); err != nil {
 			return err
 		}
