@@ -76,6 +76,17 @@ func TestAnswersAreAsTheOpenAPIDocumentSays(t *testing.T) {
 	doc.Matches("KvVersions", ask(200, "GET", "/app/kv/a?history", ""))
 	ask(412, "DELETE", "/app/kv/a", "", "If-Match", "*")
 
+	h := c.reside(alpha.Actor)
+	ask(201, "PUT", "/app/kv/shared", "x", media, text, wire.HeaderAudience, shared)
+	if header, _ := doc.Ask(client, 200, "GET", "/app/kv/shared", "", wire.HeaderAudience, shared); header.Get(wire.HeaderSalt) == "" {
+		t.Error("a resident row has no salt")
+	}
+	h.owner = gamma.Actor
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		if header, _ := doc.Ask(client, 421, method, "/app/kv/shared", "", media, text, wire.HeaderAudience, shared); header.Get(wire.HeaderNodes) == "" {
+			t.Errorf("%s: no nodes are named", method)
+		}
+	}
 	c.fresh = func(context.Context, adapter.Reading) (adapter.Age, error) {
 		return adapter.Age{Of: time.Minute, Stale: true}, nil
 	}

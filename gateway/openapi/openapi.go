@@ -226,6 +226,8 @@ func errorResponses() map[string]json.RawMessage {
 			headers["Allow"] = object{"$ref": "#/components/headers/Allow"}
 		case http.StatusPreconditionFailed:
 			headers["ETag"] = object{"$ref": "#/components/headers/ETag"}
+		case http.StatusMisdirectedRequest:
+			headers[wire.HeaderNodes] = object{"$ref": "#/components/headers/Nodes"}
 		}
 		r["headers"] = headers
 		responses[fmt.Sprintf("Error%d", status)], _ = json.Marshal(r) // maps and texts

@@ -98,7 +98,7 @@ func TestABodyThatComesInPartsPasses(t *testing.T) {
 func TestPagesMayReadTheHeadersThatTheyNeed(t *testing.T) {
 	base := start(t, echo, nil)
 	resp, _ := do(t, "PUT", base+"/x", "hi", "Origin", "http://localhost:3000")
-	for _, name := range []string{"ETag", "Retry-After", "X-Coco-Transaction-Id"} {
+	for _, name := range []string{"ETag", "Retry-After", "X-Coco-Transaction-Id", "X-Coco-Nodes", "X-Coco-Salt"} {
 		if exposed := resp.Header.Get("Access-Control-Expose-Headers"); !strings.Contains(exposed, name) {
 			t.Errorf("%s is not exposed: %q", name, exposed)
 		}

@@ -368,7 +368,7 @@ func deny(w http.ResponseWriter, message string) {
 }
 
 // exposed are the headers of answers that pages may read beside those of the Fetch standard's safe list.
-var exposed = strings.Join([]string{"Allow", "ETag", "Retry-After", wire.HeaderTxID, wire.HeaderAge, wire.HeaderStale, wire.HeaderDigest, wire.HeaderVersion, wire.HeaderRequestID}, ", ")
+var exposed = strings.Join([]string{"Allow", "ETag", "Retry-After", wire.HeaderTxID, wire.HeaderAge, wire.HeaderStale, wire.HeaderDigest, wire.HeaderVersion, wire.HeaderRequestID, wire.HeaderNodes, wire.HeaderSalt}, ", ")
 
 func preflight(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS, POST, PUT, DELETE")
