@@ -10,6 +10,7 @@ const (
 	LedgerDir   = "ledger"
 	SnapshotDir = "snapshots"
 	HistoryDir  = "history"
+	ResidentDir = "resident"
 )
 
 // The node's settings, its ledger and its log.

@@ -96,9 +96,14 @@ func (f *Folder) Put(payload []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	return f.place(resident.Commit(payload), sealed)
+}
+
+// place writes a file under another name, and renames it once it is durable.
+func (f *Folder) place(c coco.Digest, sealed []byte) (err error) {
 	part := fmt.Sprintf("%s/%d%s", f.dir, f.parts.Add(1), unfinished)
 	if err = f.write(part, sealed); err == nil {
-		err = f.disk.Rename(part, f.name(resident.Commit(payload)))
+		err = f.disk.Rename(part, f.name(c))
 	}
 	if err != nil {
 		_ = f.disk.Remove(part)

@@ -2,6 +2,7 @@ package folder
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -184,5 +185,60 @@ func TestAFileThatIsLongerThanAnyPayloadIsDamaged(t *testing.T) {
 	}
 	if _, err := f.Get(c); !errors.Is(err, coco.ErrCorrupt) || strings.Contains(err.Error(), "decrypt") {
 		t.Errorf("it is read as a whole: %v", err)
+	}
+}
+
+func TestACopyHasWhatWasSealedLastAndLosesNothing(t *testing.T) {
+	disk, copied, r := mem.New(), mem.New(), &ring{current: 1}
+	f, _ := opened(t, disk, r)
+	kept, removed := put(t, f, "planted payload one"), put(t, f, "planted payload two")
+	disk.Put("resident/7.part", []byte("unfinished"))
+	again := func(files, there int) {
+		t.Helper()
+		if got, err := Copy(t.Context(), disk, copied, "resident"); err != nil || got.Files != files || got.Kept != there {
+			t.Fatalf("copied %+v, %v; expected %d files, and %d there already", got, err, files, there)
+		}
+	}
+	again(2, 0)
+	again(0, 2)
+	// Damage of the node's file under the old prefix does not reach the copy.
+	name := "resident/" + kept.String()
+	damaged := bytes.Clone(disk.Data(name))
+	damaged[len(damaged)-1] ^= 1
+	intact := disk.Data(name)
+	disk.Put(name, damaged)
+	again(0, 2)
+	disk.Put(name, nil)
+	again(0, 2)
+	disk.Put(name, intact)
+	r.current, r.now = 2, time.UnixMilli(1000)
+	if err := f.Renew(kept); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Remove(removed); err != nil {
+		t.Fatal(err)
+	}
+	again(1, 0)
+	if !bytes.Equal(copied.Data(name), disk.Data(name)) {
+		t.Error("the copy has a file that expires earlier than the node's")
+	}
+	// A folder that a copy is brought back to keeps what was sealed later there.
+	r.now = time.UnixMilli(2000)
+	if err := f.Put([]byte("planted payload one")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Copy(t.Context(), copied, disk, "resident"); err != nil || got.Files != 1 || got.Kept != 1 {
+		t.Fatalf("restored %+v, %v", got, err)
+	}
+	f, there := opened(t, disk.Crashed(lost), r)
+	for c, want := range map[coco.Digest]string{kept: "planted payload one", removed: "planted payload two"} {
+		if got, err := f.Get(c); err != nil || string(got) != want || len(there) != 2 {
+			t.Errorf("read %q, %v of %d; expected %q", got, err, len(there), want)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Copy(ctx, disk, mem.New(), "resident"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/cocoframework/coco/internal/shell"
 	"github.com/cocoframework/coco/join"
 	"github.com/cocoframework/coco/ledger"
+	"github.com/cocoframework/coco/resident/folder"
 )
 
 // besideLedger are the folders of a node that a backup copies with its ledger.
@@ -27,9 +28,9 @@ func (a *app) ledgerBackupCommand() *cobra.Command {
 	var moved []string
 	cmd := &cobra.Command{
 		Use:   "backup DIR DEST",
-		Short: "Copy a node's ledger and snapshots, also while it runs",
-		Long: `Copies the ledger and the snapshots of a node to the folder DEST, also while the node runs.
-DIR is the node's folder. Every entry's framing is checked on the way; files get their names
+		Short: "Copy a node's ledger, snapshots and resident rows, also while it runs",
+		Long: `Copies the ledger, the snapshots and the contents of resident rows of a node to the folder DEST,
+also while the node runs. DIR is the node's folder. Every entry's framing is checked on the way; files get their names
 when they are whole and on the disk. What DEST holds already is kept, so a backup that was
 interrupted, or the one of yesterday, is gone on with. Nothing in it is readable that was
 not readable in the ledger, and no key is needed.
@@ -38,7 +39,10 @@ DEST belongs to one network. Nothing in it is replaced but the chunk that was be
 that by one which begins with the same entries: a backup of another network, or of a ledger that
 was rolled back, is refused.
 
-One node's ledger is the whole network's: a backup of one node is enough. Check it with
+One node's ledger is the whole network's: a backup of one node is enough. Contents of resident rows
+are on nodes of their organisations alone: back up a node of each organisation that must have them.
+They are copied as they are sealed; a file that the node has sealed again replaces the older one,
+and one that the node has removed stays in DEST. Check the ledger with
 ` + "`coco ledger verify DEST`" + `. If chunks were moved away from the node's folder, name where to with
 --moved, unless DEST has them already.
 
@@ -104,7 +108,8 @@ func (a *app) ledgerRestoreCommand() *cobra.Command {
 ledger. Every entry's framing is checked on the way.
 
 A node of a network that goes on joins again and takes from the restored ledger what the
-network vouches for. If all nodes are lost, the network is recovered from the backup with
+network vouches for. Contents of resident rows that the backup has are copied too; newer files
+that DIR has stay. If all nodes are lost, the network is recovered from the backup with
 the members' keys: what was committed after it is lost then, so use the newest one.`,
 		Example: `  coco ledger restore /backup/network coco-sandbox/nodes/alpha`,
 		Args:    cobra.ExactArgs(2),
@@ -200,6 +205,11 @@ func (a *app) transfer(ctx context.Context, what string, from ledger.Place, dest
 		return fmt.Errorf("%s to %s: %w", what, dest, err)
 	}
 	report, err := do(ctx, from, ledger.Place{Disk: disk, Dir: nodeconfig.LedgerDir}, a.Err.Bar(what))
+	if err == nil {
+		var c folder.Copied
+		c, err = folder.Copy(ctx, from.Disk, disk, nodeconfig.ResidentDir)
+		report.Files, report.Bytes, report.Kept = report.Files+c.Files, report.Bytes+c.Bytes, report.Kept+c.Kept
+	}
 	a.Err.Line("")
 	if ctx.Err() != nil {
 		return cli.ErrInterrupted
