@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -63,6 +64,7 @@ type Value struct {
 	Version     uint64    // seqno of the transaction that wrote the value
 	ContentType string    // as it was put; wire.MediaBytes if it was put without
 	Value       []byte
+	Salt        []byte // of a resident row's commitment: with it, and the receipt of the write, the value is proven to somebody else; nil for other rows
 }
 
 // Written says what became of a write.
@@ -88,6 +90,12 @@ func (k KV) get(ctx context.Context, key, query string) (Value, error) {
 		return Value{}, readError(resp)
 	}
 	v := Value{ContentType: resp.Header.Get("Content-Type")}
+	if salt := resp.Header.Get(wire.HeaderSalt); salt != "" {
+		if v.Salt, err = hex.DecodeString(salt); err != nil {
+			resp.Body.Close()
+			return Value{}, fmt.Errorf("%w: key %q: header %s is no hexadecimal number: %.100q", coco.ErrCorrupt, key, wire.HeaderSalt, salt)
+		}
+	}
 	if v.Value, err = readAll(resp); err != nil {
 		return Value{}, err
 	}

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/adapter"
+	"github.com/cocoframework/coco/adapter/kv/residents"
 	"github.com/cocoframework/coco/store"
 	"github.com/cocoframework/coco/wire"
 )
@@ -80,6 +82,16 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 		return nil, fmt.Errorf("%w: no operation of this transaction put a value with the SHA-256 %x", coco.ErrVerify, sha256.Sum256(content))
 	}
 	return facts, nil
+}
+
+// Reveal is residents.Reveal for the write whose receipt has these claims.
+func (Adapter) Reveal(claims, salt []byte, key, media string, value []byte) error {
+	d, to, err := claimsOf(claims)
+	if err != nil || d == nil || !to.resident {
+		return cmp.Or(err, residents.ErrNone)
+	}
+	_, _ = d.next(uint64(len(coco.ActorID{}))), d.u32()
+	return residents.Reveal(to.audience, d.claimed().digest, salt, key, media, value)
 }
 
 // factUser is the fact that names the user who sent a write; the fact before it names the organisation.

@@ -83,6 +83,27 @@ func TestARowResidesWithItsParties(t *testing.T) {
 	if commitment := resident.Commit(p.Append(nil)).String(); err != nil || !strings.Contains(fmt.Sprint(facts), commitment) {
 		t.Errorf("claims %v, %v: expected commitment %s", facts, err, commitment)
 	}
+	if err := (Adapter{}).Reveal(c.claims[2], salt, "planted-key", "text/plain", []byte("planted value")); err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"another key":   (Adapter{}).Reveal(c.claims[2], salt, "planted-ke", "text/plain", []byte("planted value")),
+		"another type":  (Adapter{}).Reveal(c.claims[2], salt, "planted-key", wire.MediaBytes, []byte("planted value")),
+		"another value": (Adapter{}).Reveal(c.claims[2], salt, "planted-key", "text/plain", []byte("planted valu")),
+		"another salt":  (Adapter{}).Reveal(c.claims[2], make([]byte, len(salt)), "planted-key", "text/plain", []byte("planted value")),
+	} {
+		if !errors.Is(err, coco.ErrVerify) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"half a salt":  (Adapter{}).Reveal(c.claims[2], salt[:16], "planted-key", "text/plain", []byte("planted value")),
+		"other claims": (Adapter{}).Reveal([]byte("of another ledger"), salt, "planted-key", "text/plain", []byte("planted value")),
+	} {
+		if !errors.Is(err, coco.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	for _, cond := range []struct {
 		method string
 		header []string

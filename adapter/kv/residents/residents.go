@@ -16,6 +16,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/resident"
 	"github.com/cocoframework/coco/store"
+	"github.com/cocoframework/coco/wire"
 )
 
 // Rows are those of one audience in one state.
@@ -100,4 +101,23 @@ func NewSecret(audience store.Audience) *resident.Payload {
 	secret := make([]byte, resident.KeySize)
 	_, _ = rand.Read(secret) // never fails
 	return New(audience, nil, "", secret)
+}
+
+// ErrNone is of kind coco.ErrInvalid.
+var ErrNone = fmt.Errorf("%w: the transaction wrote no resident row: only the commitment of such a row has a salt", coco.ErrInvalid)
+
+// Reveal checks that a commitment is that of a key and a value. An empty media type is wire.MediaBytes. The error is coco.ErrInvalid if the salt has another
+// length than one, and coco.ErrVerify if the commitment is to something else.
+func Reveal(audience store.Audience, commitment, salt []byte, key, media string, value []byte) error {
+	if len(salt) != resident.SaltSize {
+		return fmt.Errorf("%w: a salt of %d bytes: expected %d, as %s of a read has them", coco.ErrInvalid, len(salt), resident.SaltSize, wire.HeaderSalt)
+	}
+	if media == wire.MediaBytes {
+		media = ""
+	}
+	p := resident.Payload{Audience: audience, Salt: [resident.SaltSize]byte(salt), Key: []byte(key), Media: media, Value: value}
+	if c := resident.Commit(p.Append(nil)); !bytes.Equal(commitment, c[:]) {
+		return fmt.Errorf("%w: this salt, key, content type and value have the commitment %s, and the transaction has %x: all four must be those of the row", coco.ErrVerify, c, commitment)
+	}
+	return nil
 }

@@ -26,6 +26,7 @@ type valueLine struct {
 	ContentType string     `json:"content_type,omitempty"`
 	Value       []byte     `json:"value"`
 	Text        string     `json:"value_text,omitempty"`
+	Salt        string     `json:"salt,omitempty"` // of a resident row's commitment, in hexadecimal
 	*proofLine
 }
 
@@ -59,7 +60,7 @@ newest: that, and as_of in the line, is the node's word.`,
 				return fmt.Errorf("%w: expected --at or --proof, found both", coco.ErrInvalid)
 			}
 			if proof && f.resident {
-				return fmt.Errorf("%w: --proof: a receipt proves the commitment of such a row, and not its value: docs/http.md says how the salt does", coco.ErrInvalid)
+				return fmt.Errorf("%w: --proof: a receipt proves the commitment of such a row, and not its value: `coco receipt verify --salt` proves that, by the salt that -o json prints", coco.ErrInvalid)
 			}
 			kv, c, err := a.connect(cmd.Context(), &f)
 			if err != nil {
@@ -99,6 +100,7 @@ func (line *valueLine) whose() string {
 
 func (line *valueLine) set(v client.Value) {
 	line.Version, line.ContentType, line.Value, line.Text = v.Version, v.ContentType, v.Value, text(v.Value)
+	line.Salt = hex.EncodeToString(v.Salt)
 }
 
 func (line *valueLine) read(ctx context.Context, kv client.KV, at uint64) error {

@@ -127,7 +127,7 @@ func patiently[T any](ctx context.Context, ask func(context.Context) (T, error))
 func (a *app) receiptVerifyCommand() *cobra.Command {
 	var f network.Flags
 	var older bool
-	var content string
+	var sent content
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify a receipt offline",
@@ -142,23 +142,22 @@ batch, and that it was committed only if the epoch's keys were never known outsi
 refused, unless --accept-older takes them for that.
 
 Exits with 3 if the receipt does not prove what is asked of it.`,
-		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem\n  coco receipt verify receipt.json --config delta/node.toml",
+		Example: "  coco receipt verify receipt.json\n  coco receipt verify receipt.json --service service.pem\n  coco receipt verify receipt.json --config delta/node.toml\n  coco receipt verify receipt.json --content value --salt 5f0c… --key price --content-type text/plain",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cert, err := f.ServiceCertificate("receipt")
 			if err != nil {
 				return err
 			}
-			given, err := readContent(content)
-			if err != nil {
+			if err := sent.read(); err != nil {
 				return err
 			}
-			return a.verifyReceipt(args[0], cert, receipt.Options{Older: older}, given)
+			return a.verifyReceipt(args[0], cert, receipt.Options{Older: older}, &sent)
 		},
 	}
 	f.Add(cmd, "`folder` of the network, of `coco up`, whose service certificate counts")
 	cmd.Flags().BoolVar(&older, "accept-older", false, "accept a receipt of an earlier release for what it proves: that the batch was signed")
-	contentFlag(cmd, &content)
+	sent.add(cmd)
 	a.OutputFlag(cmd)
 	return cmd
 }

@@ -2,6 +2,7 @@ package receiptcmd
 
 import (
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,54 @@ type explainer interface {
 	Explain(claims, content []byte) ([]adapter.Fact, error)
 }
 
+// revealer is an adapter some of whose claims hide what was written under a salt.
+type revealer interface {
+	// Reveal checks that the claims commit to a key and a value; docs/http.md, "Resident rows". Errors are of kind coco.ErrInvalid or coco.ErrVerify.
+	Reveal(claims, salt []byte, key, media string, value []byte) error
+}
+
+// content is what a person says was sent.
+type content struct {
+	file             string // as the flag says
+	salt, key, media string // of a resident row, of which the claims have a commitment; the salt in hexadecimal
+	given            []byte // what the file has; nil if there is none
+}
+
+func (c *content) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.file, "content", "", "`file` with what was sent, such as the value or the signed transaction, to check against the claims")
+	cmd.Flags().StringVar(&c.salt, "salt", "", "`salt` of a resident row in hexadecimal, to check --content with --key against its commitment")
+	cmd.Flags().StringVar(&c.key, "key", "", "`key` of the resident row")
+	cmd.Flags().StringVar(&c.media, "content-type", "", "content `type` of the resident row's value")
+}
+
+// read reads the file of --content.
+func (c *content) read() (err error) {
+	switch {
+	case c.salt == "" && (c.key != "" || c.media != ""):
+		return fmt.Errorf("%w: --key and --content-type are about a resident row: expected its --salt too", coco.ErrInvalid)
+	case c.salt != "" && (c.key == "" || c.file == ""):
+		return fmt.Errorf("%w: --salt: a resident row commits to its key and its value: expected --key and --content too", coco.ErrInvalid)
+	case c.file != "":
+		c.given, err = cli.ReadFile(nil, "--content", c.file, maxContent)
+		c.given = append([]byte{}, c.given...) // not nil if the file is empty
+	}
+	return err
+}
+
+// reveal checks the claims of a resident row.
+func (a *app) reveal(r *receipt.Receipt, c *content) error {
+	salt, err := hex.DecodeString(c.salt)
+	if err != nil {
+		return fmt.Errorf("%w: --salt %q: expected hexadecimal digits", coco.ErrInvalid, c.salt)
+	}
+	for _, known := range a.Adapters {
+		if e, ok := known.(revealer); ok {
+			return e.Reveal(r.Claims, salt, c.key, c.media, c.given)
+		}
+	}
+	return fmt.Errorf("%w: --salt: no adapter of this program has claims with a salt", coco.ErrInvalid)
+}
+
 // meaning is what a receipt says, in words of the ledger that it is of.
 type meaning struct {
 	Time   string         `json:"time"`             // of the batch, by its leader's clock
@@ -31,7 +80,14 @@ type meaning struct {
 }
 
 // explain decodes a receipt.
-func (a *app) explain(r *receipt.Receipt, h *batch.Header, content []byte) (m meaning, err error) {
+func (a *app) explain(r *receipt.Receipt, h *batch.Header, c *content) (m meaning, err error) {
+	content := c.given
+	if c.salt != "" {
+		if err := a.reveal(r, c); err != nil {
+			return m, err
+		}
+		content = nil // the claims have no digest of it
+	}
 	m.Time = time.UnixMilli(int64(min(h.Time, 1<<52))).UTC().Format("2006-01-02T15:04:05.000Z")
 	for _, known := range a.Adapters {
 		if e, ok := known.(explainer); ok {
@@ -65,24 +121,8 @@ func printFacts(p *cli.Printer, facts []adapter.Fact, indent string) {
 // maxContent is the size in bytes of the largest file that --content reads: more than any value or transaction has.
 const maxContent = 128 << 20
 
-// readContent reads the file of --content; nil if there is none.
-func readContent(file string) ([]byte, error) {
-	if file == "" {
-		return nil, nil
-	}
-	data, err := cli.ReadFile(nil, "--content", file, maxContent)
-	if err != nil {
-		return nil, err
-	}
-	return append([]byte{}, data...), nil // not nil if the file is empty
-}
-
-func contentFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "content", "", "`file` with what was sent, such as the value or the signed transaction, to check against the claims")
-}
-
 func (a *app) receiptShowCommand() *cobra.Command {
-	var content string
+	var sent content
 	cmd := &cobra.Command{
 		Use:   "show FILE",
 		Short: "Print what a receipt says, without verifying it",
@@ -91,19 +131,21 @@ and its claims, decoded by the adapter of the ledger that they are of. FILE may 
 Nothing is verified: see ` + "`coco receipt verify`" + `, which prints the same of a receipt that is correct.
 
 Claims hold digests of what was sent. --content FILE is compared with them: the value that a key
-was given, or the signed transaction, which then adds its sender and recipient. Exits with 3 if it is not what the receipt is about.`,
+was given, or the signed transaction, which then adds its sender and recipient. Exits with 3 if it is not what the receipt is about.
+
+Of a resident row the claims have a salted commitment. A party that shows its value to somebody adds the salt of a read (X-Coco-Salt, coco kv get
+-o json): --salt, --key, and --content-type unless it is application/octet-stream.`,
 		Example: "  coco receipt show receipt.json\n  coco receipt show receipt.json -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			given, err := readContent(content)
-			if err != nil {
+			if err := sent.read(); err != nil {
 				return err
 			}
 			r, h, err := a.readReceipt(args[0])
 			if err != nil {
 				return err
 			}
-			m, err := a.explain(r, h, given)
+			m, err := a.explain(r, h, &sent)
 			if err != nil {
 				return err
 			}
@@ -115,7 +157,7 @@ was given, or the signed transaction, which then adds its sender and recipient. 
 			return nil
 		},
 	}
-	contentFlag(cmd, &content)
+	sent.add(cmd)
 	a.OutputFlag(cmd)
 	return cmd
 }
@@ -137,7 +179,7 @@ func (a *app) readReceipt(file string) (*receipt.Receipt, *batch.Header, error) 
 	return r, &h, nil
 }
 
-func (a *app) verifyReceipt(file string, cert *x509.Certificate, opts receipt.Options, content []byte) error {
+func (a *app) verifyReceipt(file string, cert *x509.Certificate, opts receipt.Options, sent *content) error {
 	r, h, err := a.readReceipt(file)
 	if err != nil {
 		return err
@@ -145,7 +187,7 @@ func (a *app) verifyReceipt(file string, cert *x509.Certificate, opts receipt.Op
 	if err := r.Verify(cert, opts); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	m, err := a.explain(r, h, content)
+	m, err := a.explain(r, h, sent)
 	if err != nil {
 		return err
 	}
