@@ -35,6 +35,8 @@ const maxAnswer = 64 << 20
 type Client struct {
 	t  *Transport
 	hc *http.Client
+
+	elsewhere elsewhere
 }
 
 // New returns a client of the node at cfg.Addr. It does not connect yet.
@@ -49,7 +51,10 @@ func New(cfg Config) (*Client, error) {
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Close drops the idle connections.
-func (c *Client) Close() { c.t.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.t.CloseIdleConnections()
+	c.elsewhere.close()
+}
 
 // Transport returns the client's verified connections, for libraries that want an http.Client.
 func (c *Client) Transport() *Transport { return c.t }

@@ -21,17 +21,22 @@ const (
 
 var errAnswered = errors.New("the node has answered before it had the whole body")
 
-// sentApart reports whether a body may take time to send: it is large, or not in memory. It is then sent by a
+// sentApart reports whether a body may take time to send: it is large, or not in memory, or the node must ask for it. It is then sent by a
 // goroutine of its own, which also closes it, so that a refusal is received at once. A body is closed as soon as no more of it is wanted, also while
 // its Read waits, which MUST return then, as that of pipes, sockets and requests does.
 func sentApart(req *http.Request) bool {
-	return req.Body != nil && req.Body != http.NoBody && (req.GetBody == nil || req.ContentLength < 0 || req.ContentLength > atOnce)
+	return req.Body != nil && req.Body != http.NoBody && (req.GetBody == nil || req.ContentLength < 0 || req.ContentLength > atOnce || expects(req))
+}
+
+// expects reports whether a body is sent once the node asks for it.
+func expects(req *http.Request) bool {
+	return strings.EqualFold(req.Header.Get("Expect"), "100-continue")
 }
 
 // exchange sends a request and reads the head of its answer at the same time.
 func (c *conn) exchange(req *http.Request) (resp *http.Response, sent bool, err error) {
 	s := &sending{ReadCloser: req.Body, c: c, left: req.ContentLength, answered: make(chan struct{})}
-	if strings.EqualFold(req.Header.Get("Expect"), "100-continue") {
+	if expects(req) {
 		s.proceed = make(chan struct{}, 1)
 	}
 	done := make(chan error, 1)

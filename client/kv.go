@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -46,11 +45,15 @@ func (k KV) AtLeast(tx coco.TxID) KV {
 }
 
 // Resident returns the rows of an audience whose contents are on the nodes of its organisations alone (docs/http.md, "Resident rows"): for rows that For has
-// returned. The client MUST be connected to one of these nodes; another node refuses with coco.ErrInvalid, and its message names nodes. There are no lists and histories of these rows.
+// returned. A node of another organisation refuses and names nodes of the audience, which are asked in its place if the client's policy names a service, once they
+// have proven what it says; the value is not sent to a node that refuses. There are no lists and histories of these rows.
 func (k KV) Resident() KV {
-	k.audience, k.limited = k.audience+"; resident", true
+	k.audience, k.limited = k.audience+resident, true
 	return k
 }
+
+// resident marks an audience's rows as those whose contents its nodes alone have.
+const resident = "; resident"
 
 // Condition is what must hold for a write. The zero Condition always holds.
 type Condition struct {
@@ -114,7 +117,7 @@ func (k KV) Put(ctx context.Context, key string, value []byte, contentType strin
 	if contentType != "" {
 		h.Set("Content-Type", contentType)
 	}
-	return k.write(ctx, http.MethodPut, key, bytes.NewReader(value), h)
+	return k.write(ctx, http.MethodPut, key, value, h)
 }
 
 // Delete removes a key, by one transaction, as Put puts one. To delete an absent key is no error, unless the condition is that it exists.
@@ -122,7 +125,7 @@ func (k KV) Delete(ctx context.Context, key string, c Condition) (Written, error
 	return k.write(ctx, http.MethodDelete, key, nil, c.header())
 }
 
-func (k KV) write(ctx context.Context, method, key string, body io.Reader, h http.Header) (Written, error) {
+func (k KV) write(ctx context.Context, method, key string, body []byte, h http.Header) (Written, error) {
 	resp, err := k.ask(ctx, method, pathOf(key), body, h)
 	if err != nil {
 		return Written{}, err
@@ -201,8 +204,16 @@ func (k KV) page(ctx context.Context, path, root string, page any) error {
 	return nil
 }
 
-func (k KV) ask(ctx context.Context, method, path string, body io.Reader, h http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "https://node"+path, body)
+func (k KV) ask(ctx context.Context, method, path string, body []byte, h http.Header) (*http.Response, error) {
+	request := func() (*http.Request, error) { return k.request(ctx, method, path, body, h) }
+	if strings.HasSuffix(k.audience, resident) {
+		return k.c.reside(ctx, k.audience, request)
+	}
+	return k.c.once(request)
+}
+
+func (k KV) request(ctx context.Context, method, path string, body []byte, h http.Header) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "https://node"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", coco.ErrInvalid, err)
 	}
@@ -212,14 +223,13 @@ func (k KV) ask(ctx context.Context, method, path string, body io.Reader, h http
 	if k.limited {
 		req.Header.Set(wire.HeaderAudience, k.audience)
 	}
+	if len(body) > 0 && strings.HasSuffix(k.audience, resident) {
+		req.Header.Set("Expect", "100-continue") // a node that must not have the value refuses before it is sent
+	}
 	if k.least != "" && method == http.MethodGet {
 		req.Header.Set(wire.HeaderAtLeast, k.least)
 	}
-	resp, err := k.c.hc.Do(req)
-	if err != nil {
-		return nil, unwrapped(err)
-	}
-	return resp, nil
+	return req, nil
 }
 
 func (c Condition) header() http.Header {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/cocoframework/coco"
@@ -134,5 +135,79 @@ func TestANextPageElsewhereIsNotAskedFor(t *testing.T) {
 	}
 	if asked != 0 {
 		t.Errorf("%d requests", asked)
+	}
+}
+
+// unread is a body that a node which refuses must not be sent.
+type unread struct {
+	io.Reader
+	t *testing.T
+}
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the value is sent to a node that must not have it")
+	return 0, io.EOF
+}
+
+func TestAResidentRowIsAskedForAtNodesThatAreNamedAndVerified(t *testing.T) {
+	service := newAuthority(t, "service")
+	var home, liar *node
+	var got []string
+	home = newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = append(got, r.Method+" "+r.Header.Get(wire.HeaderAudience)+" "+string(body))
+			w.Header().Set(wire.HeaderTxID, "2.18")
+			w.Header().Set("Etag", `"17"`)
+			w.Header().Set(wire.HeaderSalt, "0a0b")
+			if r.Method == "PUT" {
+				w.WriteHeader(http.StatusCreated)
+			}
+		}
+	})
+	liar = newNode(t, newAuthority(t, "another network"), "", func(n *node) {
+		n.handler = func(http.ResponseWriter, *http.Request) { t.Error("a node of another network is asked") }
+	})
+	asked := 0
+	outside := newNode(t, service, "", func(n *node) {
+		n.handler = func(w http.ResponseWriter, r *http.Request) {
+			asked++
+			w.Header().Set(wire.HeaderNodes, liar.addr+", "+home.addr)
+			w.WriteHeader(http.StatusMisdirectedRequest)
+			_, _ = io.WriteString(w, `{"error":{"code":"misdirected","message":"ask a node of the audience"}}`)
+		}
+	})
+	p := policy()
+	p.Service = service.cert
+	c := newClient(t, Config{Addr: outside.addr, Policy: p})
+	kv := c.KV().For("acme", "bank").Resident()
+	if w, err := kv.Put(t.Context(), "price", []byte("4711"), "", Condition{}); err != nil || !w.Created {
+		t.Fatalf("put: %+v, %v", w, err)
+	}
+	if v, err := kv.Get(t.Context(), "price"); err != nil || v.Version != 17 || string(v.Salt) != "\n\v" {
+		t.Fatalf("get: %+v, %v", v, err)
+	}
+	if want := []string{"PUT acme,bank; resident 4711", "GET acme,bank; resident "}; !slices.Equal(got, want) || asked != 1 {
+		t.Errorf("the audience's node got %q, expected %q; the other one was asked %d times, expected once", got, want, asked)
+	}
+	// A small body, too, is sent once a node asks for it.
+	r, err := http.NewRequestWithContext(t.Context(), "PUT", "https://node/app/kv/price", unread{t: t})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ContentLength, r.GetBody = 4, func() (io.ReadCloser, error) { return io.NopCloser(unread{t: t}), nil }
+	r.Header.Set("Expect", "100-continue")
+	resp, err := c.Transport().RoundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	// A client that knows no service would take a node of any network for the named one.
+	if _, err := newClient(t, Config{Addr: outside.addr, Policy: policy()}).KV().For("acme").Resident().Get(t.Context(), "price"); wire.ProblemOf(err).Code != wire.CodeMisdirected {
+		t.Errorf("without a service: %v", err)
+	}
+	home.srv.Close()
+	if _, err := kv.Get(t.Context(), "price"); wire.ProblemOf(err).Code != wire.CodeMisdirected {
+		t.Errorf("once no node of the audience is reached: %v", err)
 	}
 }

@@ -28,6 +28,10 @@ type attempt struct {
 	// maybe: a node may have acted on it. From then on content is the form that may be sent again.
 	maybe        bool
 	linearizable bool // asked for, by whomever
+	// elsewhere are nodes that may have the row which the request is about, where the first node must not; directed says that they were looked for.
+	elsewhere []*node
+	directed  bool
+	alone     bool // the node is chosen by what is in front of the nodes
 }
 
 func newAttempt(req *http.Request) (*attempt, error) {
@@ -76,6 +80,9 @@ func (a *attempt) request(n *node) *http.Request {
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 		out.Body, _ = out.GetBody()
 		out.ContentLength = int64(len(content))
+	}
+	if a.resident() != "" && out.Body != nil {
+		out.Header.Set("Expect", "100-continue") // a node that must not have the value refuses before it is sent
 	}
 	a.sent = true
 	asked := out.Header.Get(wire.HeaderConsistency)

@@ -97,7 +97,9 @@ type Fleet struct {
 	nodes   []*node // those of Config.Nodes first
 	home    *node
 	stopped error
-	filters filters
+	// residents are the nodes that have answered for rows which nodes of their audience alone have, by the audience.
+	residents map[string]*node
+	filters   filters
 }
 
 // New returns a fleet that knows its terms. It does not connect yet.
@@ -212,6 +214,7 @@ func (f *Fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.alone = f.cfg.Alone
 	until := time.Now().Add(f.cfg.Patience)
 	var failed error
 	for tries := 0; ; tries++ {
@@ -222,6 +225,12 @@ func (f *Fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 			return a.end(errors.Join(err, failed))
 		}
 		resp, err := n.c.Transport().RoundTrip(a.request(n))
+		if err == nil && f.misdirected(a, resp) {
+			if len(a.elsewhere) == 0 {
+				return a.end(nil)
+			}
+			continue
+		}
 		if err == nil && !a.refused(resp) {
 			f.answered(n, a, resp)
 			return resp, nil

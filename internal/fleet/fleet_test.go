@@ -85,6 +85,7 @@ type fake struct {
 	rpc     func(method string) (status int, body string)
 	cut     bool // the connection ends when a request has arrived as a whole
 	headers http.Header
+	named   string // what a node that must not have resident rows answers
 }
 
 func newNet(t *testing.T, size int, page []byte) *net {
@@ -151,6 +152,9 @@ func (n *net) serve(f *fake, program string) *fake {
 func (f *fake) addr() string { return f.srv.Listener.Addr().String() }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get(wire.HeaderAudience) != "" && f.refuses(w, r) {
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	f.net.mu.Lock()
 	leader, page := f.net.leader, f.net.page
@@ -192,6 +196,19 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.serve(w, r, body)
 	}
+}
+
+// refuses answers for a node that must not have a row, before it reads the body.
+func (f *fake) refuses(w http.ResponseWriter, r *http.Request) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.named == "" {
+		return false
+	}
+	f.calls = append(f.calls, "refused "+r.Method+" "+r.Header.Get("Expect"))
+	w.Header().Set(wire.HeaderNodes, f.named)
+	w.WriteHeader(http.StatusMisdirectedRequest)
+	return true
 }
 
 // serve answers what is no fact of the node.
@@ -673,5 +690,50 @@ func TestARecoveredNetworkIsAskedOnceItsServiceIsAccepted(t *testing.T) {
 	accepted = second.Certificate()
 	if status, _, err := send(t, f, "POST", "/rpc", rpcCall("eth_chainId")); err != nil || status != 200 {
 		t.Errorf("%d, %v", status, err)
+	}
+}
+
+func TestARowThatHomeMustNotHaveIsAskedForWhereItIs(t *testing.T) {
+	n := newNet(t, 3, page(1, oldCode))
+	f := n.open(nil)
+	if err := f.list(t.Context(), f.home); err != nil {
+		t.Fatal(err)
+	}
+	stranger := newNet(t, 1, page(1, oldCode)).nodes[0]
+	n.nodes[0].set(func(n0 *fake) { n0.named = stranger.addr() + ", " + n.nodes[1].addr() + ", " + n.nodes[2].addr() })
+	n.nodes[1].set(func(n1 *fake) { n1.named = n.nodes[2].addr() })
+	ask := func(method, body string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "https://node/app/kv/price", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(wire.HeaderAudience, "acme, bank; resident")
+		resp, err := f.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode, resp.Header.Get(wire.HeaderNodes)
+	}
+	if status, _ := ask("PUT", "4711"); status != 200 {
+		t.Fatalf("the write is answered %d", status)
+	}
+	for _, name := range []int{0, 1} {
+		if got := n.nodes[name].heard(); got != "refused PUT 100-continue" {
+			t.Errorf("node %d heard %q: expected that it is asked before it is sent the value", name, got)
+		}
+	}
+	// The node that has the row is asked first from then on.
+	if status, _ := ask("GET", ""); status != 200 || n.nodes[2].heard() != "PUT /app/kv/price linearizable, GET /app/kv/price" || n.nodes[0].heard() != "refused PUT 100-continue" {
+		t.Errorf("%d: node 0 heard %q, node 2 heard %q", status, n.nodes[0].heard(), n.nodes[2].heard())
+	}
+	if got := stranger.heard(); got != "" {
+		t.Errorf("a node that is not of the network heard %q", got)
+	}
+	// It is lost: the others are asked, and their answer says where the row is.
+	n.nodes[2].srv.Close()
+	if status, named := ask("GET", ""); status != 421 || !strings.Contains(named, n.nodes[2].addr()) {
+		t.Errorf("without a node that has the row: %d, naming %q", status, named)
 	}
 }

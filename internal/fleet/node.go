@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -185,6 +186,7 @@ func (f *Fleet) left(n *node) {
 	if f.home == n {
 		f.home = nil
 	}
+	maps.DeleteFunc(f.residents, func(_ string, of *node) bool { return of == n })
 }
 
 func (f *Fleet) halted() error {
@@ -195,6 +197,9 @@ func (f *Fleet) halted() error {
 
 // nodeFor returns the node for a request. While none serves it asks again, until ctx is done.
 func (f *Fleet) nodeFor(ctx context.Context, a *attempt) (*node, error) {
+	if n := f.next(a); n != nil && f.halted() == nil {
+		return n, nil
+	}
 	if n := f.filters.of(f, a); n != nil && n.rests() <= 0 && f.halted() == nil {
 		return n, nil
 	}
@@ -232,5 +237,6 @@ func (f *Fleet) answered(n *node, a *attempt, resp *http.Response) {
 	if a.linearizable && resp.StatusCode == http.StatusOK {
 		n.current.Store(true)
 	}
+	f.resides(n, a, resp)
 	f.filters.note(n, a, resp)
 }

@@ -43,7 +43,8 @@ committed when the command ends with 0.
 
 With --audience a command is about rows that the organisations it names alone see, by their names or ids. The caller's own
 must be one of them: a key of another audience is answered as one that nobody has written. With --resident these are rows whose
-contents only the nodes of these organisations have, one of which must be asked; get, put and delete are about such rows.`,
+contents only the nodes of these organisations have; get, put and delete are about such rows. Another node refuses and
+names nodes, which are asked in its place once they are verified.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -60,7 +61,7 @@ type flags struct {
 
 func (a *app) add(cmd *cobra.Command, f *flags) {
 	cmd.Flags().StringSliceVar(&f.audience, "audience", nil, "rows that these `organisations` alone see: names or ids, with commas between them")
-	cmd.Flags().BoolVar(&f.resident, "resident", false, "of --audience, those whose contents only these organisations' nodes have; name one of them by --node")
+	cmd.Flags().BoolVar(&f.resident, "resident", false, "of --audience, those whose contents only these organisations' nodes have")
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("audience") && len(f.audience) == 0 { // a variable that is not set must not show a value to all
 			return fmt.Errorf("%w: --audience: expected organisations with commas between them, found none", coco.ErrInvalid)
@@ -100,7 +101,7 @@ the command with 2, and nothing is written.`,
 		Example: `  coco kv put greeting hello
   coco kv put order-17 --file order.json --type application/json --if-none-match '*'
   coco kv put price 4711 --audience acme,bank
-  coco kv put price 4711 --audience acme,bank --resident --node acme`,
+  coco kv put price 4711 --audience acme,bank --resident`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			value, err := a.value(args[1:], file)
