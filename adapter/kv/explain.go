@@ -59,10 +59,7 @@ func (Adapter) Explain(claims, content []byte) ([]adapter.Fact, error) {
 			if sum := sha256.Sum256(content); bytes.Equal(c.digest, sum[:]) {
 				put = true
 			}
-			what := "sha256"
-			if to.resident {
-				what = "commitment"
-			}
+			what := map[bool]string{false: "sha256", true: "commitment"}[to.resident]
 			op.Facts = append(op.Facts, adapter.Fact{Name: what, Value: hex.EncodeToString(c.digest)})
 			if c.kind == opPutTyped {
 				op.Facts = append(op.Facts, adapter.Fact{Name: "content_type", Value: string(c.media)})
