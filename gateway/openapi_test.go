@@ -156,6 +156,8 @@ func TestSchemasAreTheTypesOfPackageWire(t *testing.T) {
 	app, admin := openapitest.New(t, a.app.client(""), "https://"+a.app.addr), openapitest.New(t, a.client(""), "https://"+a.addr)
 	for _, v := range []any{
 		wire.Status{},
+		wire.Resident{},
+		wire.Keys{},
 		wire.Certificate{},
 		wire.Version{},
 		wire.Evidence{},
