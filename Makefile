@@ -82,7 +82,7 @@ test-deploy: ## run a node by the container file and by the systemd unit that ar
 test-web3: build ## run unmodified ethers, viem, Hardhat and Foundry against `coco up` (needs Node.js and npm)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" npm test
 
-test-browser: build ## run the page of examples/sign-in in Chromium against `coco up --closed` (needs Node.js, npm and chromium)
+test-browser: build ## run the page of examples/sign-in in Chromium against `coco up --closed` (needs Node.js, npm, and chromium or CHROMIUM=/path/to/it)
 	cd test/web3 && npm ci --no-audit --no-fund && COCO="$(CURDIR)/coco" node run.mjs closed.browser.mjs
 
 bench: build ## measure ERC-20 transfers, plain transfers and kv writes on three nodes
