@@ -289,6 +289,23 @@ func (b *both) adapterProbes() map[string]struct {
 			_, err := put(b.client(i, i), "ruled/1", "v")
 			return fails(err, "403")
 		}},
+		"kv.resident": {"false", func(i int) error {
+			req, err := http.NewRequest(http.MethodPut, "https://node/app/kv/apart", strings.NewReader("x"))
+			if err != nil {
+				return err
+			}
+			req.Header.Set("X-Coco-Audience", b.Constitution.Members[i].Name+"; resident")
+			resp, err := b.client(i, i).Do(req)
+			if err != nil {
+				return err
+			}
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err != nil {
+				return err
+			}
+			return fails(errors.New(string(text)), "setting resident")
+		}},
 		"kv.max_key_bytes": {"4", func(i int) error {
 			_, err := put(b.client(i, i), "12345", "v")
 			return fails(err, "400")

@@ -155,9 +155,9 @@ func (l *ledger) limit(w *write, caller coco.Caller, h http.Header) error {
 func (s Settings) checkAudience(t to) error {
 	what, setting := wire.HeaderAudience, audiences
 	switch {
-	case t.audience != nil && !s.Audiences:
 	case t.resident && !s.Resident:
 		what, setting = "\"; "+markResident+"\" in "+what, residentRows
+	case t.audience != nil && !s.Audiences:
 	default:
 		return nil
 	}
