@@ -196,6 +196,9 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var killed []*os.Process
 	for _, name := range args[1:] {
+		if len(killed) > 0 && pid(ts, ts.MkAbs(args[0]), name) == 0 {
+			continue // without a majority, whoever runs the network has ended the others by now
+		}
 		killed = append(killed, kill(ts, ts.MkAbs(args[0]), name))
 	}
 	for _, p := range killed { // a node that is not gone yet may still say that all is well
@@ -205,18 +208,14 @@ func crash(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// kill kills one process of a network. The network's page may name the process before for a moment after a
-// restart, so a process that has ended already is looked up again.
+// kill kills one process of a network. The network's page may name the process before, or none, for a moment at a
+// restart, so it is looked up again.
 func kill(ts *testscript.TestScript, dir, name string) *os.Process {
 	const patience = 10 * time.Second
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		info, err := localnet.Load(dir)
-		ts.Check(err)
-		pid := info.Pid
-		if name != "supervisor" {
-			n, err := info.Node(name)
-			ts.Check(err)
-			pid = n.Pid
+		pid := pid(ts, dir, name)
+		if pid == 0 && time.Since(began) < patience {
+			continue
 		}
 		p, err := os.FindProcess(pid)
 		ts.Check(err)
@@ -227,6 +226,18 @@ func kill(ts *testscript.TestScript, dir, name string) *os.Process {
 		ts.Check(err)
 		return p
 	}
+}
+
+// pid returns the process of a node, or of the supervisor, by the network's page; 0 while there is none.
+func pid(ts *testscript.TestScript, dir, name string) int {
+	info, err := localnet.Load(dir)
+	ts.Check(err)
+	if name == "supervisor" {
+		return info.Pid
+	}
+	n, err := info.Node(name)
+	ts.Check(err)
+	return n.Pid
 }
 
 // health DIR WANT: waits until the network's health is what is wanted: ok, degraded, no quorum, down.
