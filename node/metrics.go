@@ -100,6 +100,10 @@ func (n *node) instruments() instruments {
 	counter("snapshot_differing_total", "Snapshots of this node that differed from the network's: its memory or its program is not what it should be.",
 		func() float64 { return float64(n.snapshots.writer.Differing()) })
 	gauge("applied_index", "The last entry committed and applied here.", func() float64 { return float64(n.replica.Applied()) })
+	gauge("resident_lacking_rows", "Rows that reside with this node's organisation and others, whose contents this node does not have.",
+		func() float64 { return float64(n.state.residents.Status().Lacking) })
+	gauge("resident_unheld_rows", "Those of them whose contents no node has that this one reaches.",
+		func() float64 { return float64(n.state.residents.Status().Unheld) })
 	gauge("trusted_nodes", "Nodes that the network trusts now.", func() float64 { return float64(len(n.decided.directory.Load().addresses)) })
 	gauge("voters", "Nodes that vote in consensus.", func() float64 { return float64(len(n.replica.Members().Voters)) })
 	gauge("learners", "Nodes that catch up, or do not vote because their owner would have too many votes.", func() float64 { return float64(len(n.replica.Members().Learners)) })

@@ -113,6 +113,10 @@ const (
 	RequestPanicked Code = "request_panicked"
 	// LimitNear: half of the way to a limit of the network is gone. It has the attributes "of", "now" and "limit".
 	LimitNear Code = "limit_near"
+	// ResidentMissing: no node that this one reaches has the contents of so many "rows" that reside with its organisation and others. ResidentFound: nodes
+	// have them all again, or they were written again.
+	ResidentMissing Code = "resident_missing"
+	ResidentFound   Code = "resident_found"
 	// RequestFailed: a client was answered 500. It has the attribute "route".
 	RequestFailed Code = "request_failed"
 )

@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +65,28 @@ type machine struct {
 	stop  func()
 	up    bool
 	got   [][]byte // payloads that came in frames
+
+	logging sync.Mutex
+	log     []byte // under logging
+}
+
+// Write takes what the node logs.
+func (m *machine) Write(b []byte) (int, error) {
+	m.logging.Lock()
+	defer m.logging.Unlock()
+	m.log = append(m.log, b...)
+	return len(b), nil
+}
+
+// said returns the events that the node has logged since it was asked last.
+func (m *machine) said() (events []string) {
+	m.logging.Lock()
+	defer m.logging.Unlock()
+	for _, e := range regexp.MustCompile(`event=.*`).FindAllString(string(m.log), -1) {
+		events = append(events, e)
+	}
+	m.log = nil
+	return events
 }
 
 func org(n byte) coco.ActorID { return coco.ActorID{n} }
@@ -106,7 +128,7 @@ func (n *network) start(m *machine) {
 		return of(epoch), nil
 	}
 	x, err := New(Config{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: n.clock, Disk: m.disk, Dir: "resident", Store: m.store, Self: m.id, Owner: m.owner,
+		Log: slog.New(slog.NewTextHandler(m, nil)), Clock: n.clock, Disk: m.disk, Dir: "resident", Store: m.store, Self: m.id, Owner: m.owner,
 		Keys: folder.Keys{Current: func() (uint64, *batch.Keys) { return n.epoch.Load(), of(n.epoch.Load()) }, Of: held, Held: held, Now: time.Now},
 		Nodes: func() map[coco.NodeID]coco.ActorID {
 			all := map[coco.NodeID]coco.ActorID{}
@@ -406,6 +428,7 @@ func TestALostPayloadIsFetchedWhenItIsReadAndMissingIfNobodyHasIt(t *testing.T) 
 			t.Errorf("while nobody answers: %v", err)
 		}
 		n.lose(0)
+		backup := n.node(1).disk.Clone()
 		n.crash(n.node(2), mem.New())
 		n.crash(n.node(1), mem.New())
 		n.start(n.node(1))
@@ -419,6 +442,20 @@ func TestALostPayloadIsFetchedWhenItIsReadAndMissingIfNobodyHasIt(t *testing.T) 
 		}
 		if s := n.node(3).x.Status(); s != (Status{}) {
 			t.Errorf("the status of an outsider: %+v", s)
+		}
+		// Operators of the audience's nodes are told once, and when a copy turns up.
+		time.Sleep(time.Minute)
+		if said := n.node(1).said(); !slices.Equal(said, []string{"event=resident_missing rows=1"}) {
+			t.Errorf("without a holder the operator is told %q", said)
+		}
+		n.crash(n.node(2), backup)
+		n.start(n.node(2))
+		time.Sleep(time.Minute)
+		if said := n.node(1).said(); !slices.Equal(said, []string{"event=resident_found"}) || n.node(1).x.Status().Lacking != 0 {
+			t.Errorf("when a copy has turned up the operator is told %q: %+v", said, n.node(1).x.Status())
+		}
+		if said := n.node(3).said(); said != nil {
+			t.Errorf("an outsider's operator is told %q", said)
 		}
 		n.outside()
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/internal/logevent"
 	"github.com/cocoframework/coco/peer"
 	"github.com/cocoframework/coco/resident"
 	"github.com/cocoframework/coco/store"
@@ -21,6 +22,8 @@ type progress struct {
 	took   time.Duration            // to read the rows
 	renew  []coco.Digest            // files to look at before they are sealed under expired keys
 	unheld map[coco.Digest]struct{} // rows of lacks whose payload no node that could be asked has
+	before int                      // how many these were at the plan before
+	told   int                      // how many of these operators were told of
 }
 
 // want is a payload that other nodes are asked for, one after another.
@@ -210,10 +213,30 @@ func (x *Exchange) replan(now time.Duration) {
 	}
 	x.plan.rows, x.plan.made, x.plan.took = p.Rows, now, x.cfg.Clock.Elapsed()-now
 	x.mu.Unlock()
+	x.tell()
 	for _, c := range p.Drop {
 		x.remove(c)
 	}
 	x.renew()
+}
+
+// tell says when there are more rows than before whose payloads no node has that can be asked, and when there are none any more. What is so at one plan alone is not
+// told: connections come and go.
+func (x *Exchange) tell() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := len(x.plan.unheld)
+	lasting := min(now, x.plan.before)
+	x.plan.before = now
+	switch {
+	case lasting > x.plan.told:
+		x.plan.told = lasting
+		x.cfg.Log.Warn("no node that this one reaches has the values of some rows that reside with its organisation and others: start the nodes of these, or put back their folders",
+			logevent.ResidentMissing.Attr(), "rows", lasting)
+	case now == 0 && x.plan.told > 0:
+		x.plan.told = 0
+		x.cfg.Log.Info("nodes have the values again of all rows that reside with this node's organisation and others, or they were written again", logevent.ResidentFound.Attr())
+	}
 }
 
 // renew seals files again that are half as old as keys are kept, some at a time: what a row names must not depend on an epoch that only members can open.
