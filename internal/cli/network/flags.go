@@ -5,8 +5,9 @@
 //	--dir FOLDER                                  of `coco up` in the folder   its members'
 //	--config node.toml                            of the node of one's own     user.pem, gov.pem beside owner_certificate
 //	--node HOST:PORT --service service.pem        of the node at the address   none
+//	--sealed URL --service service.pem            behind what ends TLS there   none; --cert signs each request, which is sealed
 //
-// --cert and --key name a certificate, in the last two. [Flags] holds what was given, and [Flags.Open] makes a [Network] of
+// --cert and --key name a certificate, in the last three. [Flags] holds what was given, and [Flags.Open] makes a [Network] of
 // it, which knows what a node must prove, and by which certificate it is asked:
 //
 //	Flags ─ Open ─▶ Network ─ One, Own, Others ─▶ Node ─ Connect, Look, ConnectAdmin ─▶ *client.Client
@@ -54,6 +55,8 @@ type Flags struct {
 	As      string // member of a network of `coco up` whose application asks; empty for the one that runs the node
 	// SandboxKey: for a network of `coco up` too, Key may be given: it is that of the member's certificate, kept elsewhere.
 	SandboxKey bool
+	// Balancer is what ends TLS in front of the nodes, if that is how the network is reached.
+	Balancer Balancer
 
 	sets    []*pflag.FlagSet // of the commands that have the flags
 	keyFlag string           // what the flag of Key is called
@@ -85,6 +88,7 @@ func (f *Flags) AddNode(cmd *cobra.Command, which string) {
 func (f *Flags) AddConnect(cmd *cobra.Command) {
 	f.Add(cmd, "`folder` of the running network, of `coco up`")
 	f.AddNode(cmd, "default: one that serves")
+	f.Balancer.add(cmd)
 }
 
 // AddAs gives a command the flag of the member whose application asks in a network of `coco up`.
@@ -122,6 +126,9 @@ func (f *Flags) InSandbox() bool {
 // Check finds flags that contradict each other. Open does it, too.
 func (f *Flags) Check() error {
 	var ways []string
+	if err := f.checkBalancer(); err != nil {
+		return err
+	}
 	for _, name := range []string{"dir", "config", "service"} {
 		if f.changed(name) {
 			ways = append(ways, "--"+name)
@@ -193,6 +200,8 @@ func (f *Flags) Open(ctx context.Context, verifiers attest.Verifiers) (*Network,
 	}
 	n := &Network{flags: *f, verifiers: verifiers}
 	switch {
+	case f.Balancer.URL != "":
+		return n, n.trustSealed(ctx)
 	case f.Config != "":
 		cfg, err := nodeconfig.Load(f.Config)
 		if err != nil {
@@ -352,7 +361,9 @@ func (f *Flags) Hint() string {
 		return localnet.DirHint(f.Dir)
 	}
 	hint := ""
-	for _, flag := range [][2]string{{"node", f.Node}, {"service", f.Service}, {"cert", f.Cert}, {f.keyFlag, f.Key}} {
+	for _, flag := range [][2]string{
+		{"sealed", f.Balancer.URL}, {"sealed-ca", f.Balancer.CA}, {"constitution", f.Balancer.Constitution}, {"node", f.Node}, {"service", f.Service}, {"cert", f.Cert}, {f.keyFlag, f.Key},
+	} {
 		if flag[1] != "" {
 			hint += " --" + flag[0] + " " + shell.Quote(flag[1])
 		}

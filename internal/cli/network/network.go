@@ -36,7 +36,8 @@ type Network struct {
 	flags     Flags
 	verifiers attest.Verifiers
 	trust     client.Policy
-	shown     *signer.Identity // the certificate of the last connection whose key may be behind a command
+	sealed    *client.SealedConfig // nil if nodes are reached
+	shown     *signer.Identity     // the certificate of the last connection whose key may be behind a command
 }
 
 // Node is a node of a network, as far as it is known before it is asked.
@@ -80,6 +81,8 @@ func (n *Network) Own() []Node {
 
 func (n *Network) own() []Node {
 	switch {
+	case n.sealed != nil:
+		return []Node{{Name: n.sealed.URL, Client: n.sealed.URL, Elsewhere: true}}
 	case n.Sandbox != nil:
 		own := make([]Node, len(n.Sandbox.Nodes))
 		for i, s := range n.Sandbox.Nodes {
@@ -313,6 +316,16 @@ func (n *Network) asked() (nodes []Node) {
 // Connect returns a client of a node, at its listener for clients, with an application's certificate. The error is coco.ErrDenied if
 // none is known.
 func (n *Network) Connect(node Node) (*client.Client, error) {
+	if n.sealed != nil {
+		by, err := signer.Load(n.flags.Cert, n.flags.Key)
+		if err != nil {
+			return nil, err
+		}
+		n.shown = by
+		sealed := *n.sealed
+		sealed.Policy, sealed.Signing = n.trust, Signing(by)
+		return client.New(client.Config{Policy: n.trust, Sealed: &sealed})
+	}
 	cert, err := n.user(node)
 	if err != nil {
 		return nil, err
@@ -322,7 +335,7 @@ func (n *Network) Connect(node Node) (*client.Client, error) {
 
 // Look returns a client of a node for what a node tells everybody. It shows no certificate.
 func (n *Network) Look(node Node) (*client.Client, error) {
-	return client.New(client.Config{Addr: node.Client, Policy: n.trust})
+	return client.New(client.Config{Addr: node.Client, Policy: n.trust, Sealed: n.sealed})
 }
 
 // user is the certificate to ask a node by at its listener for clients.

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -17,7 +15,6 @@ import (
 	"time"
 
 	"github.com/cocoframework/coco"
-	"github.com/cocoframework/coco/caller/message"
 	"github.com/cocoframework/coco/client"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/cli/network"
@@ -181,65 +178,25 @@ func (a *app) ofSealed(ctx context.Context, f *flags, acc *access) (err error) {
 	if acc.client.Policy.Service, err = acc.service(); err != nil {
 		return err
 	}
-	outer := http.DefaultTransport.(*http.Transport).Clone()
-	if f.sealedCA != "" {
-		roots, err := os.ReadFile(f.sealedCA)
-		if err != nil {
-			return cli.FileError("certificates of --sealed-ca", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(roots) {
-			return fmt.Errorf("%w: --sealed-ca %s: expected certificates in PEM form", coco.ErrInvalid, f.sealedCA)
-		}
-		outer.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	outer, err := network.Outer(f.sealedCA)
+	if err != nil {
+		return err
 	}
 	acc.nodes = []string{f.sealed}
 	acc.client.Sealed = &client.SealedConfig{
 		URL: f.sealed, Outer: outer, Effect: fleet.EffectOf,
 	}
 	if f.Cert != "" {
-		if acc.client.Sealed.Signing, err = signing(f.Cert, f.Key); err != nil {
+		by, err := signer.Load(f.Cert, f.Key)
+		if err != nil {
 			return err
 		}
+		acc.client.Sealed.Signing = network.Signing(by)
 		acc.who = "the holder of " + f.Cert + ", who signs each request"
 	}
-	acc.pin, err = approve(f, func() ([]byte, error) { return unverifiedPage(ctx, outer, f.sealed) }, nil)
+	acc.pin, err = approve(f, func() ([]byte, error) { return network.UnverifiedPage(ctx, outer, f.sealed) }, nil)
 	return err
 }
-
-// signing signs sealed messages with the key of a certificate.
-func signing(cert, key string) (*client.Signing, error) {
-	by, err := signer.Load(cert, key)
-	if err != nil {
-		return nil, err
-	}
-	return &client.Signing{
-		Certificate: message.CertificateID(by.Certificates()[0]),
-		Sign: func(ctx context.Context, text []byte, network coco.Digest, node coco.NodeID, now time.Time) (string, error) {
-			return message.SignSealed(ctx, by, text, network, node, now)
-		},
-	}, nil
-}
-
-// unverifiedPage is the constitution that is shown in plain. It is believed if a person has approved its digest.
-func unverifiedPage(ctx context.Context, by http.RoundTripper, base string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(base, "/")+"/node/constitution", nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: --sealed %q: expected a URL such as https://coco.example", coco.ErrInvalid, base)
-	}
-	resp, err := by.RoundTrip(req)
-	if err != nil {
-		return nil, fmt.Errorf("%w: --sealed: %w", coco.ErrUnreachable, err)
-	}
-	defer resp.Body.Close()
-	page, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
-	if err != nil || resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%w: %s: asked for the constitution it answers %s", coco.ErrUnreachable, base, resp.Status)
-	}
-	return page, nil
-}
-
-const maxPage = 4 << 20 // bytes
 
 func (acc *access) serviceFile(file string) {
 	acc.service = func() (*x509.Certificate, error) { return network.ReadService(file) }
