@@ -82,6 +82,7 @@ type Info struct {
 	AdminAddress  string // empty if there is none
 	Service       []byte // the service's certificate, DER
 	Constitution  coco.Digest
+	Lacking       int // after a recovery: rows that reside with the node's organisation and others, whose contents the node does not have
 }
 
 // service is the certificate (DER) of the service that the node belongs to, as the operator named it or an earlier life found it; empty if

@@ -228,6 +228,9 @@ func (n *node) live(ctx context.Context, g *errgroup.Group, s *beginning.Start, 
 		ID: n.self.Identity.ID(), PeerAddress: n.self.PeerAddress, ClientAddress: n.self.ClientAddress, AdminAddress: n.cfg.AdminListen,
 		Service: n.certificates.OfService().Raw, Constitution: n.decided.constitution.Load().Digest(),
 	}
+	if n.cfg.Recover != nil {
+		info.Lacking = n.state.residents.Lacks()
+	}
 	if !closed {
 		ready(info)
 		return nil

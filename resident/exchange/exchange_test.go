@@ -440,6 +440,9 @@ func TestALostPayloadIsFetchedWhenItIsReadAndMissingIfNobodyHasIt(t *testing.T) 
 		if s := n.node(1).x.Status(); s != (Status{Rows: 1, Lacking: 1, Unheld: 1}) {
 			t.Errorf("the status without a holder: %+v", s)
 		}
+		if here, outside := n.node(1).x.Lacks(), n.node(3).x.Lacks(); here != 1 || outside != 0 {
+			t.Errorf("a node of the audience lacks %d, expected 1, and one outside %d, expected none", here, outside)
+		}
 		if s := n.node(3).x.Status(); s != (Status{}) {
 			t.Errorf("the status of an outsider: %+v", s)
 		}
@@ -451,7 +454,7 @@ func TestALostPayloadIsFetchedWhenItIsReadAndMissingIfNobodyHasIt(t *testing.T) 
 		n.crash(n.node(2), backup)
 		n.start(n.node(2))
 		time.Sleep(time.Minute)
-		if said := n.node(1).said(); !slices.Equal(said, []string{"event=resident_found"}) || n.node(1).x.Status().Lacking != 0 {
+		if said := n.node(1).said(); !slices.Equal(said, []string{"event=resident_found"}) || n.node(1).x.Status().Lacking+n.node(1).x.Lacks() != 0 {
 			t.Errorf("when a copy has turned up the operator is told %q: %+v", said, n.node(1).x.Status())
 		}
 		if said := n.node(3).said(); said != nil {

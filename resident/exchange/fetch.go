@@ -296,6 +296,19 @@ func (x *Exchange) rows() (rows []resident.Ref) {
 	return rows
 }
 
+// Lacks counts the rows of this node's organisation whose payloads it does not have now. Status knows them once Run has read the rows.
+func (x *Exchange) Lacks() (n int) {
+	rows := x.rows()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range rows {
+		if _, held := x.files[r.Row.Commitment]; !held {
+			n++
+		}
+	}
+	return n
+}
+
 // Status is what a node knows of the rows of its organisation's audiences.
 type Status struct {
 	Rows    int // as of the last plan

@@ -260,6 +260,7 @@ type event struct {
 	Peer     string         `json:"peer,omitempty"`
 	Client   string         `json:"client,omitempty"`
 	Admin    string         `json:"admin,omitempty"`
+	Lacking  int            `json:"resident_lacking,omitempty"` // of "ready": rows that reside with the node's organisation and others, whose contents the node does not have
 }
 
 // teller says what becomes of a recovery.
@@ -447,11 +448,15 @@ func (t *teller) ready(i coconode.Info, cfg nodeconfig.Config) {
 	if err := approve(nodeconfig.Dir(cfg.Dir).Config(), i.Constitution); err != nil {
 		t.a.Err.Printf("  %s the constitution that members have opened the network under is not noted: approve it with `coco node approve` before this node starts again: %v\n", t.a.Err.Red("✗"), err)
 	}
-	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress}, func() {
+	t.say(event{Event: "ready", Node: i.ID, Peer: i.PeerAddress, Client: i.ClientAddress, Admin: i.AdminAddress, Lacking: i.Lacking}, func() {
 		p, file := t.a.Out, nodeconfig.Dir(cfg.Dir).Config()
 		p.OK("the network is open: node %s serves clients at %s", i.ID.Short(), i.ClientAddress)
 		p.Printf("Next: the members' other nodes join it, each with join = [%q] and ask = [%q] in its node.toml. This node starts by coco node join --config %s from then on:\n"+
 			"put their addresses into its own join and ask.\n", i.PeerAddress, i.ClientAddress, shell.Quote(file))
+		if i.Lacking > 0 {
+			p.Printf("This node lacks the contents of %s of its organisation. It fetches them from the nodes that join with their folder resident; `coco doctor` counts what is left.\n"+
+				"Of a backup, copy the files of its folder resident into %s and start the node again.\n", cli.Plural(i.Lacking, "resident row"), shell.Quote(filepath.Join(cfg.Dir, nodeconfig.ResidentDir)))
+		}
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/cocoframework/coco"
 	"github.com/cocoframework/coco/internal/cli"
 	"github.com/cocoframework/coco/internal/nodeconfig"
+	coconode "github.com/cocoframework/coco/node"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -82,5 +83,18 @@ func TestWhatMembersHaveOpenedIsApprovedInTheNodesSettings(t *testing.T) {
 	want.Approve = coco.Digest{7}
 	if got, err := nodeconfig.Load(dir.Config()); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v (%v), expected %+v", got, err, want)
+	}
+}
+
+// The ledger has no contents of resident rows: a recovery says of how many the node lacks them.
+func TestARecoveryCountsTheResidentRowsWhoseContentsAreNotThere(t *testing.T) {
+	dir := t.TempDir()
+	for lacking, want := range map[int]string{0: "", 1: "lacks the contents of 1 resident row of", 4711: "lacks the contents of 4711 resident rows of"} {
+		var out bytes.Buffer
+		tell := &teller{a: &app{&cli.App{Out: cli.NewPrinter(&out), Err: cli.NewPrinter(io.Discard)}}}
+		tell.ready(coconode.Info{Lacking: lacking}, nodeconfig.Config{Dir: dir})
+		if got := out.String(); !strings.Contains(got, "the network is open") || !strings.Contains(got, want) || lacking == 0 && strings.Contains(got, "resident") {
+			t.Errorf("%d rows: %s", lacking, got)
+		}
 	}
 }
