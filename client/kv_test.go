@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cocoframework/coco"
+	"github.com/cocoframework/coco/sealed"
 	"github.com/cocoframework/coco/wire"
 )
 
@@ -209,5 +210,30 @@ func TestAResidentRowIsAskedForAtNodesThatAreNamedAndVerified(t *testing.T) {
 	home.srv.Close()
 	if _, err := kv.Get(t.Context(), "price"); wire.ProblemOf(err).Code != wire.CodeMisdirected {
 		t.Errorf("once no node of the audience is reached: %v", err)
+	}
+}
+
+// A sealed request goes out as a whole, so the node is not asked whether it wants the body.
+func TestASealedRequestDoesNotWaitForTheNodeToWantIt(t *testing.T) {
+	s, err := NewSealed(SealedConfig{URL: "https://balancer.example", Policy: policy()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Client{t: &Transport{sealed: s}}
+	req, err := c.KV().For("acme").Resident().request(t.Context(), "PUT", "/app/kv/price", []byte("4711"), Condition{}.header())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := s.request(req, nil)
+	if err != nil || string(in.Body) != "4711" {
+		t.Fatalf("%+v, %v", in, err)
+	}
+	for _, f := range in.Header {
+		if f.Name == "Expect" {
+			t.Errorf("the node is told %+v", f)
+		}
+	}
+	if !slices.ContainsFunc(in.Header, func(f sealed.Field) bool { return f.Name == wire.HeaderAudience }) {
+		t.Errorf("the audience is missing: %+v", in.Header)
 	}
 }

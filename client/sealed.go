@@ -284,6 +284,9 @@ func (s *Sealed) request(req *http.Request, by *Signing) (sealed.Request, error)
 		}
 	}
 	for name, values := range req.Header {
+		if name == "Expect" { // it is about a connection to the node, which there is none of
+			continue
+		}
 		for _, v := range values {
 			if name != "Authorization" || s.cfg.Token == nil && s.cfg.Signing == nil {
 				in.Header = append(in.Header, sealed.Field{Name: name, Value: v})
