@@ -87,4 +87,34 @@ var residentMutants = []mutant{
 		old: "		if _, held := x.files[ref.Row.Commitment]; !held {\n			x.want(ref)\n", new: "		if _, held := x.files[ref.Row.Commitment]; !held && false {\n			x.want(ref)\n",
 		test: "TestPayloadsAreWithEnoughOfTheirPartiesAndWithNobodyElse",
 	},
+	{
+		name: "anyofthem", what: "the proxy sends a resident row to each node that it knows", file: "internal/fleet/elsewhere.go",
+		old: "			if slices.Contains(named, n.address) {", new: "			if slices.Contains(named, n.address) || true {",
+		test: "TestARowThatHomeMustNotHaveIsAskedForWhereItIs",
+	},
+	{
+		name: "unasked", what: "the proxy sends a resident value before a node asks for it", file: "internal/fleet/again.go",
+		old: "	if a.resident() != \"\" && out.Body != nil {", new: "	if a.resident() == \"?\" && out.Body != nil {",
+		test: "TestARowThatHomeMustNotHaveIsAskedForWhereItIs",
+	},
+	{
+		name: "anynamed", what: "a client that knows no service asks a node of any network that a node names", file: "client/elsewhere.go",
+		old: "t.sealed == nil && t.cfg.Policy.Service != nil", new: "t.sealed == nil",
+		test: "TestAResidentRowIsAskedForAtNodesThatAreNamedAndVerified",
+	},
+	{
+		name: "earlierseal", what: "a backup replaces a payload by one that was not sealed later", file: "resident/folder/copy.go",
+		old: "bytes.Compare(sealedAt(data), sealedAt(held)) <= 0 {", new: "bytes.Compare(sealedAt(data), sealedAt(held)) < 0 {",
+		test: "TestACopyHasWhatWasSealedLastAndLosesNothing",
+	},
+	{
+		name: "anyvalue", what: "any value is what a commitment is to", file: "adapter/kv/residents/residents.go",
+		old: "!bytes.Equal(commitment, c[:]) {", new: "!bytes.Equal(commitment, c[:]) && false {",
+		test: "TestARowResidesWithItsParties", pkg: "adapter/kv",
+	},
+	{
+		name: "anypage", what: "a command believes the constitution that a balancer shows", file: "internal/cli/network/sealed.go",
+		old: "found := con.Digest(); found != digest {", new: "found := con.Digest(); found != digest && false {",
+		test: "TestBehindABalancerTheConstitutionIsTheOneThatWasApproved",
+	},
 }
