@@ -79,12 +79,10 @@ func (m *machine) Write(b []byte) (int, error) {
 }
 
 // said returns the events that the node has logged since it was asked last.
-func (m *machine) said() (events []string) {
+func (m *machine) said() []string {
 	m.logging.Lock()
 	defer m.logging.Unlock()
-	for _, e := range regexp.MustCompile(`event=.*`).FindAllString(string(m.log), -1) {
-		events = append(events, e)
-	}
+	events := regexp.MustCompile(`event=.*`).FindAllString(string(m.log), -1)
 	m.log = nil
 	return events
 }
