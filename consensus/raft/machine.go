@@ -264,7 +264,8 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 	if err := proto.Unmarshal(data, msg); err != nil {
 		return fmt.Errorf("%w: raft message of %d bytes: %v", coco.ErrCorrupt, len(data), err)
 	}
-	if msg.GetFrom() != uint64(from) || msg.GetTo() != uint64(m.self) || raft.IsLocalMsg(msg.GetType()) ||
+	_, known := pb.MessageType_name[int32(msg.GetType())]
+	if msg.GetFrom() != uint64(from) || msg.GetTo() != uint64(m.self) || !known || raft.IsLocalMsg(msg.GetType()) ||
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
