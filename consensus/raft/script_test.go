@@ -47,7 +47,7 @@ func (w wired) message(t *testing.T) *pb.Message {
 }
 
 func TestScripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		cryptotest.SetGlobalRandom(t, 1) // the library draws its election timeouts from crypto/rand
 		s := &script{
 			t: t, machines: map[consensus.ID]*raft.Machine{}, logs: map[consensus.ID]*memory{},
