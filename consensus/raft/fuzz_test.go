@@ -21,7 +21,9 @@ func FuzzStepDecodes(f *testing.F) {
 		{Type: pb.MsgApp.Enum(), From: new(uint64(3)), To: new(uint64(1)), Term: new(uint64(48)), Entries: []*pb.Entry{{Term: new(uint64(48)), Index: new(uint64(48)), Data: []byte("x")}}},
 		{Type: pb.MsgSnap.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(1))},
 		{Type: pb.MsgStorageAppend.Enum(), From: new(uint64(2)), To: new(uint64(1))},
-		{Type: pb.MessageType(-1961481128).Enum(), From: new(uint64(3)), To: new(uint64(1))}, // the library indexes a table by the type
+		{Type: pb.MsgHeartbeat.Enum(), From: new(uint64(3)), To: new(uint64(1)), Term: new(uint64(3)), Commit: new(uint64(48))}, // beyond the log
+		{Type: pb.MsgVote.Enum(), From: new(uint64(3)), To: new(uint64(1)), LogTerm: new(uint64(48)), Index: new(uint64(48))},   // without a term
+		{Type: pb.MessageType(-1961481128).Enum(), From: new(uint64(3)), To: new(uint64(1))},                                    // the library indexes a table by the type
 	} {
 		b, err := proto.Marshal(m)
 		if err != nil {

@@ -269,6 +269,12 @@ func (m *Machine) Step(from consensus.ID, data []byte) error {
 		msg.GetType() == pb.MsgProp || msg.GetType() == pb.MsgSnap {
 		return fmt.Errorf("%w: raft message %v from %x to %x on the connection of %x", coco.ErrCorrupt, msg.GetType(), msg.GetFrom(), msg.GetTo(), uint64(from))
 	}
+	if msg.GetTerm() == 0 && msg.GetType() != pb.MsgReadIndex { // which the library takes for its own
+		return fmt.Errorf("%w: raft message %v without a term", coco.ErrCorrupt, msg.GetType())
+	}
+	if msg.GetType() == pb.MsgHeartbeat && msg.GetCommit() > m.last { // a leader tells no more than what this node has acknowledged
+		return fmt.Errorf("%w: raft message %v: commit index %d, but the log ends at %d", coco.ErrCorrupt, msg.GetType(), msg.GetCommit(), m.last)
+	}
 	for i, e := range msg.GetEntries() { // the library takes for granted that those to append follow each other
 		if msg.GetType() == pb.MsgApp && e.GetIndex() != msg.GetIndex()+1+uint64(i) {
 			return fmt.Errorf("%w: raft message %v: entry %d follows entry %d", coco.ErrCorrupt, msg.GetType(), e.GetIndex(), msg.GetIndex()+uint64(i))
