@@ -70,6 +70,9 @@ func (c *Council) Carry(first int, a action.Action) (out wire.Outcome, yes int, 
 	return out, yes, nil
 }
 
+// lag is how far a node may be behind the leader that answers for it.
+const lag = 10 * time.Second
+
 // submit hands a statement in, at other nodes if need be, until one says what became of it, or that the proposal has so many votes.
 func (c *Council) submit(by, at int, id coco.Digest, raw []byte, votes int) (out wire.Outcome, err error) {
 	o := c.officers[by]
@@ -77,11 +80,22 @@ func (c *Council) submit(by, at int, id coco.Digest, raw []byte, votes int) (out
 		if out, err = o.Submit(Host(at), raw); err == nil {
 			return out, nil
 		}
-		p, e := o.Proposal(Host(at), id)
-		if e == nil && p.Yes >= votes {
-			return wire.Outcome{ID: id, State: p.State, Reason: p.Reason}, nil // an answer was lost
+		refused := errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied)
+		// An answer was lost, if so many votes count. A node that forwarded the statement to the leader, which refused it because it has counted already,
+		// may know so a moment later.
+		for asked := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			p, e := o.Proposal(Host(at), id)
+			if e == nil && p.Yes >= votes {
+				return wire.Outcome{ID: id, State: p.State, Reason: p.Reason}, nil
+			}
+			if !refused || e == nil && time.Since(asked) > lag {
+				break
+			}
+			if time.Since(start) > c.patience {
+				return out, err
+			}
 		}
-		if errors.Is(err, coco.ErrInvalid) || errors.Is(err, coco.ErrDenied) {
+		if refused {
 			if c.Refused != nil {
 				c.Refused(Host(at), err)
 			}
