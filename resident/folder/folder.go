@@ -15,6 +15,7 @@
 package folder
 
 import (
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -215,25 +216,31 @@ func (f *Folder) Remove(c coco.Digest) error {
 // nonce is that of every file: each has a key of its own.
 var nonce [12]byte
 
-// seal returns a whole file.
-func seal(keys *batch.Keys, prefix, payload []byte) ([]byte, error) {
+// aeadOf returns the cipher of the file with a prefix. The caller erases it.
+func aeadOf(keys *batch.Keys, prefix []byte) (cipher.AEAD, error) {
 	key, err := keys.Sub(purpose, prefix[prefixSize-saltSize:])
 	if err != nil {
 		return nil, err
 	}
-	aead := erase.AEAD(key[:])
-	clear(key[:])
+	defer clear(key[:])
+	return erase.AEAD(key[:]), nil
+}
+
+// seal returns a whole file.
+func seal(keys *batch.Keys, prefix, payload []byte) ([]byte, error) {
+	aead, err := aeadOf(keys, prefix)
+	if err != nil {
+		return nil, err
+	}
 	defer erase.Value(aead)
 	return aead.Seal(append(make([]byte, 0, len(prefix)+len(payload)+aead.Overhead()), prefix...), nonce[:], payload, prefix), nil
 }
 
 func open(keys *batch.Keys, prefix, sealed []byte) ([]byte, error) {
-	key, err := keys.Sub(purpose, prefix[prefixSize-saltSize:])
+	aead, err := aeadOf(keys, prefix)
 	if err != nil {
 		return nil, err
 	}
-	aead := erase.AEAD(key[:])
-	clear(key[:])
 	defer erase.Value(aead)
 	payload, err := aead.Open(nil, nonce[:], sealed, prefix)
 	if err != nil {
