@@ -104,21 +104,24 @@ func TestAnUpgradeThatCannotBeFollowedIsRefused(t *testing.T) {
 	}
 	prague := section("prague", "{}")
 	must(t, change(prague, "prague", `{"osaka":1001}`))
-	for want, err := range map[string]error{
-		"upgrades.osaka is at 1000 (1970-01-01T00:16:40Z): expected a time after the end of the vote":     change(prague, "prague", `{"osaka":1000}`),
-		"upgrades: expected some of [shanghai cancun prague osaka], which come by time, found \"verkle\"": change(prague, "prague", `{"verkle":2000}`),
-		"which come by time, found \"london\"":                                         change(prague, "prague", `{"london":2000}`),
-		"upgrades.prague: the network follows prague from block 0 on":                  change(prague, "prague", `{"prague":2000}`),
-		"upgrades.osaka: expected a time in seconds since 1970, found 0":               change(prague, "prague", `{"osaka":0}`),
-		`expected times in seconds since 1970 by the names of forks`:                   change(prague, "prague", `[1]`),
-		"upgrades.osaka: expected a time from 3000 on, when prague begins, found 2000": change(section("cancun", "{}"), "cancun", `{"prague":3000,"osaka":2000}`),
-		"block 0 has no code there":                                                    change(section("cancun", "{}"), "cancun", `{"prague":3000}`),
-		"a network of the fork london has none":                                        change(section("london", "{}"), "london", `{"osaka":3000}`),
-		"and is to be changed":                                                         settings.CheckSchedule(section("prague", `{"osaka":900}`), section("prague", `{"osaka":2000}`), time.Unix(1000, 0)),
-		"upgrades can be changed by a vote from rules 3 on":                            settings.Table().CheckChange(2, prague, []byte(strings.Replace(string(prague), `"upgrades":{}`, `"upgrades":{"osaka":2000}`, 1))),
+	for _, c := range []struct {
+		want string
+		err  error
+	}{
+		{"upgrades.osaka is at 1000 (1970-01-01T00:16:40Z): expected a time after the end of the vote", change(prague, "prague", `{"osaka":1000}`)},
+		{"upgrades: expected some of [shanghai cancun prague osaka], which come by time, found \"verkle\"", change(prague, "prague", `{"verkle":2000}`)},
+		{"which come by time, found \"london\"", change(prague, "prague", `{"london":2000}`)},
+		{"upgrades.prague: the network follows prague from block 0 on", change(prague, "prague", `{"prague":2000}`)},
+		{"upgrades.osaka: expected a time in seconds since 1970, found 0", change(prague, "prague", `{"osaka":0}`)},
+		{`expected times in seconds since 1970 by the names of forks`, change(prague, "prague", `[1]`)},
+		{"upgrades.osaka: expected a time from 3000 on, when prague begins, found 2000", change(section("cancun", "{}"), "cancun", `{"prague":3000,"osaka":2000}`)},
+		{"block 0 has no code there", change(section("cancun", "{}"), "cancun", `{"prague":3000}`)},
+		{"a network of the fork london has none", change(section("london", "{}"), "london", `{"osaka":3000}`)},
+		{"and is to be changed", settings.CheckSchedule(section("prague", `{"osaka":900}`), section("prague", `{"osaka":2000}`), time.Unix(1000, 0))},
+		{"upgrades can be changed by a vote from rules 3 on", settings.Table().CheckChange(2, prague, []byte(strings.Replace(string(prague), `"upgrades":{}`, `"upgrades":{"osaka":2000}`, 1)))},
 	} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, expected %q", err, want)
+		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
+			t.Errorf("error %v, expected %q", c.err, c.want)
 		}
 	}
 }
